@@ -58,8 +58,8 @@ TEST(LibrariesTest, Grpc) {
   builder.RegisterService(&service);
   const auto server = builder.BuildAndStart();
   ASSERT_NE(server, nullptr);
-  const auto stub = Echo::NewStub(
-      grpc::CreateChannel(absl::StrFormat("127.0.0.1:%d", port), grpc::InsecureChannelCredentials()));
+  const auto stub = Echo::NewStub(grpc::CreateChannel(absl::StrFormat("127.0.0.1:%d", port),
+                                                      grpc::InsecureChannelCredentials()));
 
   SayRequest request, response;
   request.set_text("weft");
@@ -136,9 +136,7 @@ TEST(LibrariesTest, Daxctl) {
   daxctl_unref(context);
 }
 
-TEST(LibrariesTest, Json) {
-  EXPECT_EQ(nlohmann::json::parse(R"({"a": [1, 2]})")["a"].size(), 2u);
-}
+TEST(LibrariesTest, Json) { EXPECT_EQ(nlohmann::json::parse(R"({"a": [1, 2]})")["a"].size(), 2u); }
 
 TEST(LibrariesTest, Prometheus) {
   prometheus::Registry registry;
@@ -148,7 +146,9 @@ TEST(LibrariesTest, Prometheus) {
   EXPECT_EQ(exposer.GetListeningPorts().size(), 1u);
 }
 
-TEST(LibrariesTest, Spdlog) { EXPECT_EQ(fmt::format("{} {}", spdlog::level::info, 1), "2 1"); }
+TEST(LibrariesTest, Spdlog) {
+  EXPECT_EQ(fmt::format("{} {}", spdlog::get_level() == spdlog::level::info, 1), "true 1");
+}
 
 TEST(LibrariesTest, Sqlite) {
   sqlite3* db = nullptr;
