@@ -74,7 +74,7 @@ struct weft_extent {
 /* ---- WEFT_INFO: what this module is. */
 
 /* How the module takes a device (methods). */
-#define WEFT_METHOD_DRIVER	1	/* a driver of its own, "weft_dax", on the dax bus */
+#define WEFT_METHOD_DRIVER	1	/* a driver of its own, "weft", on the dax bus */
 #define WEFT_METHOD_FSDEV	2	/* the kernel's fsdev_dax */
 
 struct weft_info {
@@ -91,7 +91,7 @@ struct weft_info {
 	__u32 max_stripe_ways;
 	__u32 max_list_entries;
 	__u32 max_events;
-	__u8 driver_name[16];		/* the dax driver a device must be bound to */
+	__u8 driver_name[16];		/* /sys/bus/dax/drivers/...: what a device must be bound to */
 };
 
 /* ---- Devices */
@@ -103,24 +103,25 @@ struct weft_info {
  * WEFT_DEVICE_ADD takes a dax device and creates its internal segment: the first
  * and the last WEFT_UNIT_BYTES, mapped one after the other, with token {0, 0}.
  *
- *   ENODEV      no such number on the dax bus, or bound to no driver
+ *   EBADF       dev_fd is no open file
+ *   ENODEV      dev_fd is no dax device, or it was unbound since it was opened
  *   EMEDIUMTYPE bound to another driver than weft_info.driver_name
- *   EBUSY       somebody else (a file system, say) holds the device
- *   EEXIST      the device, or one with this UUID, was added before
+ *   EBUSY       somebody (this module, a file system) holds the device already
+ *   EEXIST      a device with this UUID was added before
  *   EINVAL      a range is not aligned to WEFT_UNIT_BYTES, or the device is
  *               smaller than two units
  */
 struct weft_device_add {
 	__u32 size;
 	__u32 flags;			/* WEFT_DEVICE_* */
-	__u32 dev_major;		/* as in /sys/bus/dax/devices/daxX.Y/dev */
-	__u32 dev_minor;
+	__s32 dev_fd;			/* /dev/daxX.Y, open in any mode; may be closed after */
+	__u32 reserved;
 	__u8 uuid[16];			/* of the label; for lists and events; not nil */
 	__u64 device_id;		/* out */
 	__u64 capacity_bytes;		/* out: a multiple of WEFT_UNIT_BYTES */
 	__u64 internal_segment_id;	/* out */
 	__s32 numa_node;		/* out: or -1 */
-	__u32 reserved;
+	__u32 reserved2;
 };
 
 /*
