@@ -1,0 +1,75 @@
+// The devices of this host: which there are, which Weft can use, why not the others.
+
+#ifndef WEFT_SERVER_PLATFORM_DAX_H_
+#define WEFT_SERVER_PLATFORM_DAX_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/core/types.h"
+#include "server/platform/device.h"
+
+namespace weft {
+
+// How the kernel uses a dax device, told by the driver bound to it.
+enum class DaxMode {
+  kUnbound,    // no driver
+  kDevdax,     // "device_dax": /dev/daxX.Y can be mapped
+  kSystemRam,  // "kmem": ordinary memory of this host
+  kFsdev,      // "fsdev_dax": for a file system, famfs say
+  kOther,      // a driver not known here
+};
+
+struct DaxInfo {
+  // "dax0.0", or the name given to an emulated device. Unique on this host; may be
+  // another after the next boot: a device is known by its label.
+  std::string name;
+  DeviceKind kind = DeviceKind::kDevdax;
+  // Device node or file.
+  std::string path;
+  ByteCount size;
+  ByteCount alignment;
+  // The node that the memory is nearest to; -1 if unknown.
+  int numa_node = -1;
+  DaxMode mode = DaxMode::kDevdax;
+  // As the kernel calls them; empty for emulated devices and where there is none.
+  std::string driver;
+  std::string region;
+
+  friend bool operator==(const DaxInfo&, const DaxInfo&) = default;
+};
+
+// A device that is there and cannot be used.
+struct SkippedDax {
+  std::string name;
+  // What is the matter, and what to do about it, in one line for the log.
+  absl::Status why;
+};
+
+// Both lists in the order of names.
+struct DaxListing {
+  std::vector<DaxInfo> usable;
+  std::vector<SkippedDax> skipped;
+};
+
+// Thread-safe.
+class Dax {
+ public:
+  virtual ~Dax() = default;
+
+  // Looks at the host anew. Every device that the host has is in one of the two lists.
+  virtual absl::StatusOr<DaxListing> List() = 0;
+
+  // Opens a device that List() gave as usable.
+  //   FAILED_PRECONDITION DEVICE_MISSING   it is gone, or another one now
+  //   PERMISSION_DENIED NOT_ALLOWED        this process may not open it
+  //   DATA_LOSS BACKING_FILE_DAMAGED       emulated: the file is shorter than the device
+  virtual absl::StatusOr<std::unique_ptr<Device>> Open(const DaxInfo& info) = 0;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_PLATFORM_DAX_H_

@@ -1,0 +1,33 @@
+// How an administrator names an emulated device.
+
+#ifndef WEFT_SERVER_PLATFORM_EMULATED_SPEC_H_
+#define WEFT_SERVER_PLATFORM_EMULATED_SPEC_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "server/core/types.h"
+
+namespace weft {
+
+// A file that stands in for a device. All hosts (daemons) that are to share the device
+// name the same file.
+struct EmulatedSpec {
+  std::string path;
+  ByteCount size;
+  // What the host calls the device.
+  std::string name;
+
+  friend bool operator==(const EmulatedSpec&, const EmulatedSpec&) = default;
+};
+
+// Reads "path=FILE,size=SIZE[,name=NAME]" in any order. SIZE takes k, M, G or T (powers
+// of 1024), is a multiple of 2 MiB and at least 6 MiB: two labels and one extent. NAME is
+// of letters, digits, '.', '_' and '-'; by default the file's last path component.
+// INVALID_ARGUMENT BAD_ARGUMENT or BAD_SIZE otherwise.
+absl::StatusOr<EmulatedSpec> ParseEmulatedSpec(std::string_view text);
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_PLATFORM_EMULATED_SPEC_H_

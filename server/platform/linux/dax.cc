@@ -1,0 +1,86 @@
+#include "server/platform/linux/dax.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/core/errors.h"
+#include "server/platform/linux/dax_classify.h"
+#include "server/platform/linux/daxctl.h"
+#include "server/platform/linux/emulated_file.h"
+#include "server/platform/linux/file_device.h"
+
+namespace weft {
+namespace {
+
+DaxInfo Describe(const EmulatedSpec& spec) {
+  DaxInfo info;
+  info.name = spec.name;
+  info.kind = DeviceKind::kEmulated;
+  info.path = spec.path;
+  info.size = spec.size;
+  info.alignment = kExtentUnit;
+  return info;
+}
+
+void Sort(DaxListing& listing) {
+  const auto by_name = [](const auto& a, const auto& b) { return a.name < b.name; };
+  std::sort(listing.usable.begin(), listing.usable.end(), by_name);
+  std::sort(listing.skipped.begin(), listing.skipped.end(), by_name);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Dax>> LinuxDax::Create(LinuxDaxOptions options) {
+  std::set<std::string> names;
+  for (const EmulatedSpec& spec : options.emulated) {
+    if (!names.insert(spec.name).second) {
+      return MakeError(
+          absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT,
+          absl::StrCat("two emulated devices are called ", spec.name, ": give one another name="));
+    }
+    if (absl::Status s = CreateEmulatedFile(spec); !s.ok()) return s;
+  }
+  return std::unique_ptr<Dax>(new LinuxDax(std::move(options)));
+}
+
+absl::StatusOr<DaxListing> LinuxDax::List() {
+  absl::StatusOr<std::vector<DaxInfo>> real = ReadDaxDevices();
+  if (!real.ok()) return real.status();
+  DaxListing listing;
+  for (DaxInfo& info : *real) {
+    absl::Status why = CheckUsable(info, options_.allow_raw_devdax);
+    if (why.ok()) {
+      listing.usable.push_back(std::move(info));
+    } else {
+      listing.skipped.push_back({info.name, std::move(why)});
+    }
+  }
+  for (const EmulatedSpec& spec : options_.emulated) {
+    DaxInfo info = Describe(spec);
+    // Opening it is the one way to know what is behind the path.
+    const auto device = FileDevice::Open(info);
+    if (device.ok()) {
+      listing.usable.push_back(std::move(info));
+    } else {
+      listing.skipped.push_back({spec.name, device.status()});
+    }
+  }
+  Sort(listing);
+  return listing;
+}
+
+absl::StatusOr<std::unique_ptr<Device>> LinuxDax::Open(const DaxInfo& info) {
+  if (info.kind == DeviceKind::kEmulated) return FileDevice::Open(info);
+  absl::StatusOr<std::vector<DaxInfo>> real = ReadDaxDevices();
+  if (!real.ok()) return real.status();
+  if (std::find(real->begin(), real->end(), info) == real->end()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, v1::DEVICE_MISSING,
+                     absl::StrCat(info.name, " is gone or not as it was listed: list again"));
+  }
+  return FileDevice::Open(info);
+}
+
+}  // namespace weft

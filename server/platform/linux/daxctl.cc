@@ -1,0 +1,72 @@
+#include "server/platform/linux/daxctl.h"
+
+#include <daxctl/libdaxctl.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/platform/linux/dax_classify.h"
+#include "server/platform/linux/errno_status.h"
+
+namespace weft {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Unref {
+  void operator()(daxctl_ctx* ctx) const { daxctl_unref(ctx); }
+};
+
+// The name of the driver bound to the device; empty without one.
+std::string DriverOf(const fs::path& sysfs) {
+  std::error_code error;
+  const fs::path target = fs::read_symlink(sysfs / "driver", error);
+  return error ? "" : target.filename().string();
+}
+
+// libdaxctl knows the node that the memory would get as system RAM. Where the kernel
+// does not say, the nearest node that has a CPU is the next best.
+int NumaNodeOf(daxctl_dev* dev, const fs::path& sysfs) {
+  const int target = daxctl_dev_get_target_node(dev);
+  if (target >= 0) return target;
+  int node = -1;
+  std::ifstream(sysfs / "numa_node") >> node;
+  return node;
+}
+
+DaxInfo Describe(daxctl_region* region, daxctl_dev* dev) {
+  DaxInfo info;
+  info.name = daxctl_dev_get_devname(dev);
+  const fs::path sysfs = fs::path("/sys/bus/dax/devices") / info.name;
+  info.kind = DeviceKind::kDevdax;
+  info.path = absl::StrCat("/dev/", info.name);
+  info.size = ByteCount(daxctl_dev_get_size(dev));
+  info.alignment = ByteCount(daxctl_dev_get_align(dev));
+  info.numa_node = NumaNodeOf(dev, sysfs);
+  info.driver = DriverOf(sysfs);
+  info.mode = ModeOfDriver(info.driver);
+  info.region = daxctl_region_get_devname(region);
+  return info;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<DaxInfo>> ReadDaxDevices() {
+  daxctl_ctx* raw = nullptr;
+  if (const int error = daxctl_new(&raw); error != 0) {
+    return ErrnoError(-error, "daxctl_new", "dax bus");
+  }
+  const std::unique_ptr<daxctl_ctx, Unref> ctx(raw);
+  std::vector<DaxInfo> devices;
+  daxctl_region* region;
+  daxctl_region_foreach(ctx.get(), region) {
+    daxctl_dev* dev;
+    daxctl_dev_foreach(region, dev) { devices.push_back(Describe(region, dev)); }
+  }
+  return devices;
+}
+
+}  // namespace weft
