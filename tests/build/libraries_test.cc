@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <string>
 
 #include "absl/cleanup/cleanup.h"
@@ -21,7 +22,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/numeric/int128.h"
-#include "absl/random/random.h"
+#include "absl/random/distributions.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -95,7 +96,7 @@ TEST(LibrariesTest, Abseil) {
   absl::AnyInvocable<int(int) &&> twice = [](int x) { return 2 * x; };
   EXPECT_EQ(std::move(twice)(2), 4);
   EXPECT_EQ(absl::Uint128High64(absl::uint128(1) << 64), 1u);
-  absl::BitGen random;
+  std::mt19937_64 random(1);
   EXPECT_LT(absl::Uniform(random, 0, 10), 10);
   EXPECT_EQ(absl::StatusOr<int>(4).value(), 4);
   const std::vector<std::string> parts = absl::StrSplit("a/b", '/');

@@ -195,6 +195,12 @@ def debian_libraries():
         targets = {":uuid": ["uuid"]},
     )
     debian_library(
+        name = "openssl",
+        headers = ["/usr/include/openssl/sha.h"],
+        package = "libssl-dev",
+        targets = {":crypto": ["libcrypto"]},
+    )
+    debian_library(
         name = "isal",
         headers = ["/usr/include/isa-l/crc.h"],
         package = "libisal-dev",

@@ -42,12 +42,12 @@ _generate = rule(
         "generate_mocks": attr.bool(),
         "proto": attr.label(mandatory = True, providers = [ProtoInfo]),
         "_plugin": attr.label(
-            cfg = "host",
+            cfg = "exec",
             default = "@com_github_grpc_grpc//:grpc_cpp_plugin",
             executable = True,
         ),
         "_protoc": attr.label(
-            cfg = "host",
+            cfg = "exec",
             default = "@com_google_protobuf//:protoc",
             executable = True,
         ),
