@@ -37,11 +37,13 @@ def case_results(xml_path):
             yield "pass", name, ""
 
 
-def target_results(label, attempts):
+def target_lines(label, attempts):
     """The result lines of one test target.
 
     `attempts` maps (run, shard) to (status, path of test.xml or None) of the last try.
     """
+    if not attempts:
+        return [f"fail {label} (did not run)"]
     lines = []
     for _, (status, xml_path) in sorted(attempts.items()):
         cases = list(case_results(xml_path)) if xml_path else []
@@ -81,7 +83,7 @@ def main(argv):
     if len(argv) != 2:
         sys.exit(__doc__)
     for label, attempts in sorted(read_events(argv[1]).items()):
-        for line in target_results(label, attempts) or [f"fail {label} (did not run)"]:
+        for line in target_lines(label, attempts):
             print(line)
 
 
