@@ -77,14 +77,14 @@ TEST(StatusTest, ForeignOrDamagedDetailsAreDropped) {
   info.set_domain("example.com");
   info.set_reason("POOL_FULL");
   details.add_details()->PackFrom(info);
-  EXPECT_EQ(ReasonOf(FromGrpcStatus(grpc::Status(grpc::StatusCode::ABORTED, "text",
-                                                 details.SerializeAsString()))),
+  EXPECT_EQ(ReasonOf(FromGrpcStatus(
+                grpc::Status(grpc::StatusCode::ABORTED, "text", details.SerializeAsString()))),
             v1::REASON_UNSPECIFIED);
   info.set_domain("weft");
   info.set_reason("A_REASON_OF_TOMORROW");
   details.mutable_details(0)->PackFrom(info);
-  EXPECT_EQ(ReasonOf(FromGrpcStatus(grpc::Status(grpc::StatusCode::ABORTED, "text",
-                                                 details.SerializeAsString()))),
+  EXPECT_EQ(ReasonOf(FromGrpcStatus(
+                grpc::Status(grpc::StatusCode::ABORTED, "text", details.SerializeAsString()))),
             v1::REASON_UNSPECIFIED);
   EXPECT_EQ(FromGrpcStatus(grpc::Status(grpc::StatusCode::ABORTED, "text", "\xff\xff")),
             absl::AbortedError("text"));

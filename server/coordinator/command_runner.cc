@@ -1,0 +1,190 @@
+#include "server/coordinator/command_runner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/coordinator/load_state.h"
+#include "server/core/errors.h"
+#include "server/core/sessions.h"
+
+namespace weft {
+namespace {
+
+constexpr absl::Duration kRetryPauseMin = absl::Milliseconds(100);
+constexpr absl::Duration kRetryPauseMax = absl::Seconds(5);
+
+absl::Status NotServing() {
+  return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+                   "the coordinator has no state loaded from its store now; try again");
+}
+
+}  // namespace
+
+CommandRunner::CommandRunner(Store& store, const Clock& clock, CoreOptions options,
+                             RunnerObserver& observer)
+    : store_(store),
+      clock_(clock),
+      options_(std::move(options)),
+      observer_(observer),
+      retry_pause_(kRetryPauseMin),
+      staged_(store.limits()) {}
+
+Now CommandRunner::TakeNow() const {
+  return {
+      .monotonic = clock_.MonotonicNow().since_start(),
+      .unix_ms = static_cast<uint64_t>(std::max<int64_t>(0, absl::ToUnixMillis(clock_.UnixNow())))};
+}
+
+absl::Status CommandRunner::Load() {
+  if (!deposed_.ok()) return deposed_;
+  absl::StatusOr<std::unique_ptr<State>> state = LoadState(store_, options_, TakeNow());
+  if (!state.ok()) {
+    next_load_ = clock_.MonotonicNow() + retry_pause_;
+    retry_pause_ = std::min(retry_pause_ * 2, kRetryPauseMax);
+    ConfirmLeadership().IgnoreError();
+    return state.status();
+  }
+  state_ = *std::move(state);
+  retry_pause_ = kRetryPauseMin;
+  next_tick_ = absl::ZeroDuration();
+  observer_.OnLoaded(*state_);
+  return absl::OkStatus();
+}
+
+absl::Status CommandRunner::ConfirmLeadership() {
+  absl::Status status = store_.ConfirmLeadership();
+  if (absl::IsFailedPrecondition(status)) deposed_ = status;
+  return status;
+}
+
+bool CommandRunner::EnsureLoaded() {
+  if (state_ != nullptr) return true;
+  if (clock_.MonotonicNow() < next_load_) return false;
+  const absl::Status status = Load();
+  if (!status.ok()) observer_.OnUnloaded(status);
+  return status.ok();
+}
+
+void CommandRunner::Unload(const absl::Status& cause) {
+  state_.reset();
+  ConfirmLeadership().IgnoreError();
+  next_load_ = clock_.MonotonicNow();
+  observer_.OnUnloaded(cause);
+}
+
+MonotonicTime CommandRunner::NextDue() const {
+  if (!deposed_.ok()) return MonotonicTime::InfiniteFuture();
+  return state_ == nullptr ? next_load_ : MonotonicTime(next_tick_);
+}
+
+void CommandRunner::RunOnce(std::vector<Command> commands) {
+  observer_.OnRound(commands.size());
+  EnsureLoaded();
+  const auto mutations = std::stable_partition(
+      commands.begin(), commands.end(),
+      [](const Command& command) { return command.kind != CommandKind::kMutation; });
+  std::vector<Command> unchanging(std::make_move_iterator(commands.begin()),
+                                  std::make_move_iterator(mutations));
+  const Now now = TakeNow();
+  if (!unchanging.empty()) RunUnchanging(unchanging, now);
+  for (auto it = mutations; it != commands.end(); ++it) RunMutation(*it, now);
+  if (mutations != commands.end() || now.monotonic >= next_tick_) RunTick(now);
+  absl::Status error;
+  Flush(&error);
+}
+
+void CommandRunner::RunUnchanging(std::vector<Command>& commands, const Now& now) {
+  const bool any_confirmed =
+      std::any_of(commands.begin(), commands.end(),
+                  [](const Command& command) { return command.kind == CommandKind::kConfirmed; });
+  absl::Status leads;
+  if (any_confirmed && state_ != nullptr) {
+    leads = ConfirmLeadership();
+    if (!deposed_.ok()) Unload(deposed_);
+  }
+  for (Command& command : commands) {
+    if (state_ == nullptr) {
+      command.done(NotServing());
+    } else if (command.kind == CommandKind::kConfirmed && !leads.ok()) {
+      command.done(
+          MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+                    absl::StrCat("cannot confirm that this coordinator leads: ", leads.message())));
+    } else {
+      Changes none;
+      command.done(command.run(*state_, now, none));
+    }
+  }
+}
+
+void CommandRunner::RunMutation(Command& command, const Now& now) {
+  if (state_ == nullptr) {
+    command.done(NotServing());
+    return;
+  }
+  Changes changes;
+  absl::Status status = command.run(*state_, now, changes);
+  if (status.ok()) {
+    const uint64_t revision = state_->cluster.revision();
+    absl::Status error;
+    if (!staged_.Fits(changes) && !Flush(&error)) {
+      command.done(error);
+      return;
+    }
+    staged_.Append(std::move(changes), revision);
+  }
+  answers_.push_back({std::move(command.done), std::move(status)});
+}
+
+// A mutation like others: what it changes joins the round's transaction. It runs after
+// every round with mutations, since each may have made something due earlier.
+void CommandRunner::RunTick(const Now& now) {
+  Command tick;
+  tick.run = [this](State& state, const Now& at, Changes& changes) {
+    next_tick_ = Tick(state, Context{at, /*principal=*/"", /*host=*/""}, changes);
+    return absl::OkStatus();
+  };
+  tick.done = [](const absl::Status&) {};
+  RunMutation(tick, now);
+}
+
+bool CommandRunner::Flush(absl::Status* error) {
+  Staged staged = std::exchange(staged_, Staged(store_.limits()));
+  std::vector<Answer> answers = std::exchange(answers_, {});
+  if (!staged.changes().mutations.empty()) {
+    const MonotonicTime start = clock_.MonotonicNow();
+    const absl::Status status = store_.Commit(ToTransaction(staged.changes())).status();
+    observer_.OnCommit(status, clock_.MonotonicNow() - start);
+    if (!status.ok()) {
+      *error = ErrorForCommands(status);
+      Unload(status);
+      for (Answer& answer : answers) answer.done(*error);
+      EnsureLoaded();
+      return false;
+    }
+  }
+  for (Answer& answer : answers) answer.done(answer.status);
+  if (!staged.changes().empty()) {
+    observer_.OnCommitted(*state_, staged.changes(), staged.revision());
+  }
+  return true;
+}
+
+absl::Status CommandRunner::ErrorForCommands(const absl::Status& status) {
+  if (OutcomeOf(status) == Outcome::kUnknown) {
+    return ReasonOf(status) == v1::OUTCOME_UNKNOWN ? status : UnknownOutcome(status);
+  }
+  switch (status.code()) {
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kDataLoss:
+      return status;
+    case absl::StatusCode::kFailedPrecondition:
+      return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+                       absl::StrCat("this coordinator does not lead: ", status.message()));
+    default:
+      return absl::InternalError(
+          absl::StrCat("the store refused the transaction: ", status.message()));
+  }
+}
+
+}  // namespace weft

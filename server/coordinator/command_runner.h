@@ -1,0 +1,112 @@
+// The logic of the coordinator's executor: state, store, and when a reply may leave.
+
+#ifndef WEFT_SERVER_COORDINATOR_COMMAND_RUNNER_H_
+#define WEFT_SERVER_COORDINATOR_COMMAND_RUNNER_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/coordinator/command.h"
+#include "server/coordinator/staged.h"
+#include "server/core/state.h"
+#include "server/platform/clock.h"
+#include "server/store/store.h"
+
+namespace weft {
+
+// What a CommandRunner tells those who are not a command. All calls come from within the
+// runner, one at a time, and must not block.
+class RunnerObserver {
+ public:
+  virtual ~RunnerObserver() = default;
+
+  // `state` was loaded and is served from now on; whatever was heard before is void.
+  virtual void OnLoaded(const State& /*state*/) {}
+  // Service is refused until OnLoaded. `cause` is also passed if a load failed again.
+  virtual void OnUnloaded(const absl::Status& /*cause*/) {}
+  // `changes` are durable and their commands have been answered. `revision` is the
+  // cluster's at that point; `state` may already be further.
+  virtual void OnCommitted(const State& /*state*/, const Changes& /*changes*/,
+                           uint64_t /*revision*/) {}
+  // A round ran `commands`; a transaction took `latency`.
+  virtual void OnRound(size_t /*commands*/) {}
+  virtual void OnCommit(const absl::Status& /*status*/, absl::Duration /*latency*/) {}
+};
+
+// Runs commands in rounds; each is one transaction unless the store's limits make it more
+// (group commit). No reply, event or assignment leaves before its transaction is durable
+// (invariant 4), and no renewal or linearizable read is answered unless the store has
+// confirmed, after the round began, that this coordinator still leads.
+//
+// A commit that failed leaves the state in memory ahead of the store, or unknown: the
+// state is dropped, what the transaction's commands get says whether it may have happened,
+// and the state is loaded again, with growing pauses, while service is refused. No
+// transaction is ever repeated. Commands that change nothing run before the mutations of
+// their round, so that a store that is full or broken for writing does not stop renewals.
+//
+// Blocks in the store. Not thread-safe: the shell around it (Executor, or a simulation)
+// calls it from one thread. Reads only the clock it is given.
+class CommandRunner {
+ public:
+  CommandRunner(Store& store, const Clock& clock, CoreOptions options, RunnerObserver& observer);
+
+  CommandRunner(const CommandRunner&) = delete;
+  CommandRunner& operator=(const CommandRunner&) = delete;
+
+  // Loads the state for the first time. On an error nothing is served; RunOnce would try
+  // again.
+  absl::Status Load();
+
+  // Runs a round: the commands, and what time has made due (expiry, a new attempt to
+  // load). Every command has been answered when it returns.
+  void RunOnce(std::vector<Command> commands);
+
+  // When RunOnce has something to do even without commands.
+  MonotonicTime NextDue() const;
+
+  // Not OK once another process owns the store: this one must end, nothing helps it.
+  const absl::Status& deposed() const { return deposed_; }
+
+ private:
+  struct Answer {
+    Command::Done done;
+    absl::Status status;
+  };
+
+  Now TakeNow() const;
+  // Tries to load if it is time to. Returns whether there is a state.
+  bool EnsureLoaded();
+  void Unload(const absl::Status& cause);
+  // Asks the store whether this process still owns it.
+  absl::Status ConfirmLeadership();
+
+  void RunUnchanging(std::vector<Command>& commands, const Now& now);
+  void RunMutation(Command& command, const Now& now);
+  void RunTick(const Now& now);
+
+  // Makes `staged_` durable and answers the commands behind it. False: it failed, they
+  // have been told `error` or worse, and so must a command that has run but is not in it.
+  bool Flush(absl::Status* error);
+  // What the commands of a transaction that ended with `status` are told.
+  static absl::Status ErrorForCommands(const absl::Status& status);
+
+  Store& store_;
+  const Clock& clock_;
+  const CoreOptions options_;
+  RunnerObserver& observer_;
+
+  std::unique_ptr<State> state_;  // null: not serving
+  absl::Status deposed_;
+  absl::Duration retry_pause_;
+  MonotonicTime next_load_;
+  absl::Duration next_tick_;  // on Now::monotonic
+
+  Staged staged_;
+  std::vector<Answer> answers_;  // wait for staged_
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_COORDINATOR_COMMAND_RUNNER_H_

@@ -1,0 +1,101 @@
+#include "server/coordinator/executor.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "server/core/errors.h"
+
+namespace weft {
+namespace {
+
+absl::Status Overloaded() {
+  return MakeError(absl::StatusCode::kResourceExhausted, v1::OVERLOADED,
+                   "the coordinator has too many requests queued; try again");
+}
+
+absl::Status Stopped() {
+  return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE, "the coordinator is stopping");
+}
+
+constexpr size_t IndexOf(Lane lane) { return static_cast<size_t>(lane); }
+
+}  // namespace
+
+Executor::Executor(CommandRunner& runner, Clock& clock, ExecutorOptions options)
+    : runner_(runner), clock_(clock), options_(options) {}
+
+void Executor::Submit(Lane lane, Command command) {
+  absl::Status refusal;
+  {
+    absl::MutexLock lock(&mu_);
+    std::deque<Command>& queue = lanes_[IndexOf(lane)];
+    if (stopping_) {
+      refusal = Stopped();
+    } else if (queue.size() >= options_.max_queued[IndexOf(lane)]) {
+      refusal = Overloaded();
+    } else {
+      queue.push_back(std::move(command));
+      return;
+    }
+  }
+  command.done(refusal);
+}
+
+absl::Status Executor::Run() {
+  while (!stopping() && runner_.deposed().ok()) runner_.RunOnce(Take(runner_.NextDue()));
+  Stop();
+  RefuseAll();
+  return runner_.deposed();
+}
+
+void Executor::Stop() {
+  absl::MutexLock lock(&mu_);
+  stopping_ = true;
+}
+
+bool Executor::stopping() const {
+  absl::MutexLock lock(&mu_);
+  return stopping_;
+}
+
+size_t Executor::Queued(Lane lane) const {
+  absl::MutexLock lock(&mu_);
+  return lanes_[IndexOf(lane)].size();
+}
+
+bool Executor::MustWake() const {
+  return stopping_ || std::any_of(lanes_.begin(), lanes_.end(),
+                                  [](const auto& queue) { return !queue.empty(); });
+}
+
+std::vector<Command> Executor::Take(MonotonicTime due) {
+  const BootTime deadline = clock_.BootNow() + (due - clock_.MonotonicNow());
+  std::vector<Command> round;
+  absl::MutexLock lock(&mu_);
+  clock_.WaitUntil(mu_, absl::Condition(this, &Executor::MustWake), deadline);
+  TakeFrom(Lane::kRenewal, lanes_[IndexOf(Lane::kRenewal)].size(), round);
+  TakeFrom(Lane::kSession, options_.max_round, round);
+  TakeFrom(Lane::kRequest, options_.max_round, round);
+  return round;
+}
+
+void Executor::TakeFrom(Lane lane, size_t max, std::vector<Command>& round) {
+  std::deque<Command>& queue = lanes_[IndexOf(lane)];
+  const auto end = queue.begin() + static_cast<ptrdiff_t>(std::min(max, queue.size()));
+  std::move(queue.begin(), end, std::back_inserter(round));
+  queue.erase(queue.begin(), end);
+}
+
+void Executor::RefuseAll() {
+  std::array<std::deque<Command>, kLanes> lanes;
+  {
+    absl::MutexLock lock(&mu_);
+    lanes.swap(lanes_);
+  }
+  for (std::deque<Command>& queue : lanes) {
+    for (Command& command : queue) command.done(Stopped());
+  }
+}
+
+}  // namespace weft

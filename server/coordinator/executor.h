@@ -1,0 +1,84 @@
+// The one thread on which the coordinator's state lives.
+
+#ifndef WEFT_SERVER_COORDINATOR_EXECUTOR_H_
+#define WEFT_SERVER_COORDINATOR_EXECUTOR_H_
+
+#include <array>
+#include <cstddef>
+#include <deque>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "server/coordinator/command.h"
+#include "server/coordinator/command_runner.h"
+#include "server/platform/clock.h"
+
+namespace weft {
+
+// Where a command waits. A flood in one lane delays the others by no more than what one
+// round takes from it.
+enum class Lane {
+  // All that wait are taken into the next round.
+  kRenewal = 0,
+  // Registrations and reports of hosts.
+  kSession = 1,
+  // Everything else.
+  kRequest = 2,
+};
+inline constexpr size_t kLanes = 3;
+
+struct ExecutorOptions {
+  // How many commands may wait, by lane.
+  std::array<size_t, kLanes> max_queued = {16'384, 16'384, 4'096};
+  // How many of each of kSession and kRequest a round takes.
+  size_t max_round = 256;
+};
+
+// A bounded queue in front of a CommandRunner. Thread-safe.
+class Executor {
+ public:
+  // REQUIRES: both outlive the executor; only it uses `runner` while Run runs.
+  Executor(CommandRunner& runner, Clock& clock, ExecutorOptions options = {});
+
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  // Queues `command` and returns. Its `done` is called exactly once: from Run; or by this
+  // call if the lane is full (RESOURCE_EXHAUSTED OVERLOADED) or the executor has stopped
+  // (UNAVAILABLE UNREACHABLE).
+  void Submit(Lane lane, Command command) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Runs commands, and what becomes due, until Stop, or until the store belongs to another
+  // process: then returns that as FAILED_PRECONDITION STORE_IN_USE. Commands that still
+  // wait are refused. To be called once, on a thread of the caller's.
+  absl::Status Run() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Makes Run return. Idempotent.
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // How many commands wait in `lane`.
+  size_t Queued(Lane lane) const ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  // Waits for commands, for `due` or for Stop, and takes a round.
+  std::vector<Command> Take(MonotonicTime due) ABSL_LOCKS_EXCLUDED(mu_);
+  bool MustWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TakeFrom(Lane lane, size_t max, std::vector<Command>& round)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool stopping() const ABSL_LOCKS_EXCLUDED(mu_);
+  void RefuseAll() ABSL_LOCKS_EXCLUDED(mu_);
+
+  CommandRunner& runner_;
+  Clock& clock_;
+  const ExecutorOptions options_;
+
+  mutable absl::Mutex mu_;
+  std::array<std::deque<Command>, kLanes> lanes_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_COORDINATOR_EXECUTOR_H_

@@ -1,0 +1,33 @@
+#include "server/rpc/host_service.h"
+
+#include "server/core/sessions.h"
+
+namespace weft {
+
+grpc::ServerUnaryReactor* HostService::GetHost(grpc::CallbackServerContext* context,
+                                               const v1::GetHostRequest* request, v1::Host* reply) {
+  return StartRead(deps_, context, "GetHost", request, reply,
+                   [](const State& state, const Now& now, const v1::GetHostRequest& r) {
+                     return weft::GetHost(state, now, r);
+                   });
+}
+
+grpc::ServerUnaryReactor* HostService::ListHosts(grpc::CallbackServerContext* context,
+                                                 const v1::ListHostsRequest* request,
+                                                 v1::ListHostsResponse* reply) {
+  return StartRead(deps_, context, "ListHosts", request, reply,
+                   [](const State& state, const Now& now, const v1::ListHostsRequest& r) {
+                     return weft::ListHosts(state, now, r);
+                   });
+}
+
+grpc::ServerUnaryReactor* HostService::FenceHost(grpc::CallbackServerContext* context,
+                                                 const v1::FenceHostRequest* request,
+                                                 v1::Host* reply) {
+  return StartMutation(
+      deps_, context, "FenceHost", Access::kAdmin, request, reply,
+      [](State& state, const Context& core, const Caller&, const v1::FenceHostRequest& r,
+         Changes& changes) { return weft::FenceHost(state, core, r, changes); });
+}
+
+}  // namespace weft

@@ -1,0 +1,57 @@
+// A gRPC server with Weft's limits, credentials, health and reflection.
+
+#ifndef WEFT_SERVER_RPC_SERVER_H_
+#define WEFT_SERVER_RPC_SERVER_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "grpcpp/server.h"
+
+namespace weft {
+
+// PEM files. Replace all of them at once (by switching a symlink to their folder): they
+// are read again within seconds, and new connections use what they hold then.
+struct TlsFiles {
+  std::string cert;
+  std::string key;
+  // Signs the certificates that clients must have.
+  std::string ca;
+};
+
+struct ServerOptions {
+  // `host:port` (port 0: any that is free) or `unix:<path>`.
+  std::vector<std::string> listen;
+  // For all addresses but unix sockets.
+  std::optional<TlsFiles> tls;
+  // Allows addresses that other machines can reach without TLS.
+  bool allow_insecure = false;
+};
+
+struct RunningServer {
+  std::unique_ptr<grpc::Server> server;
+  // As ServerOptions::listen, with the ports that were bound.
+  std::vector<std::string> addresses;
+};
+
+// Whether only this machine can connect to `address`.
+bool IsLocalAddress(std::string_view address);
+
+// Starts to serve `services`, which outlive the server. Its health is NOT_SERVING.
+//   INVALID_ARGUMENT BAD_ARGUMENT: no address; or one that other machines can reach,
+//     without TLS and not allowed.
+//   FAILED_PRECONDITION: a certificate file cannot be read, or an address cannot be bound.
+absl::StatusOr<RunningServer> StartServer(const ServerOptions& options,
+                                          const std::vector<grpc::Service*>& services);
+
+// What grpc.health.v1.Health answers, for the whole server. Thread-safe.
+void SetServing(grpc::Server& server, bool serving);
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_RPC_SERVER_H_

@@ -1,0 +1,49 @@
+// Which stream belongs to which live session.
+
+#ifndef WEFT_SERVER_RPC_SESSION_REGISTRY_H_
+#define WEFT_SERVER_RPC_SESSION_REGISTRY_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "server/core/changes.h"
+#include "server/core/state.h"
+
+namespace weft {
+
+class SessionStream;
+
+// Hands each host's stream what it should have and do. Thread-safe.
+class SessionRegistry {
+ public:
+  // Makes `stream`, which has registered and queued the whole assignments, the stream of
+  // its host. The one before ends with SESSION_EXPIRED. To be called on the executor,
+  // before the changes that follow its registration are delivered.
+  void Attach(std::shared_ptr<SessionStream> stream) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Forgets `stream`, if it is still its host's.
+  void Detach(const SessionStream& stream) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Sends durable changes of assignments to their hosts, and ends the streams of sessions
+  // that are over.
+  void Deliver(const State& state, const Changes& changes, uint64_t revision)
+      ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Sends every host all its assignments: what it was sent before may not have happened.
+  void DeliverWhole(const State& state) ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  std::shared_ptr<SessionStream> Find(const std::string& host) const ABSL_LOCKS_EXCLUDED(mu_);
+  std::vector<std::shared_ptr<SessionStream>> All() const ABSL_LOCKS_EXCLUDED(mu_);
+
+  mutable absl::Mutex mu_;
+  std::map<std::string, std::shared_ptr<SessionStream>> by_host_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_RPC_SESSION_REGISTRY_H_
