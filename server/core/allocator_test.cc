@@ -136,6 +136,41 @@ TEST(Spread, GoesToTheEmptiestDeviceAndSpillsToTheNext) {
                 {Units(2, 3, 9), Units(1, 3, 7), Units(3, 3, 1)});
 }
 
+TEST(Spread, GivesUpAlignmentBeforeItFails) {
+  const std::vector<uint64_t> capacities = {4 * kHuge, 4 * kHuge};
+  Allocator pool = PoolOf(capacities);
+  // What device 2 has to give is one extent only if not aligned.
+  LeaveFree(pool, capacities,
+            {Units(1, 0, 3 * kHuge), Units(2, 1, 2 * kHuge), Units(2, 3 * kHuge, kHuge / 2)});
+  AllocationRequest request = Request(v1::SPREAD, 5 * kHuge);
+  request.max_extents = 2;
+  ExpectExtents(pool.Allocate(request), {Units(1, 0, 3 * kHuge), Units(2, 1, 2 * kHuge)});
+}
+
+TEST(Spread, AlignsOnTheDeviceThatItSpillsTo) {
+  const std::vector<uint64_t> capacities = {4 * kHuge, 4 * kHuge};
+  Allocator pool = PoolOf(capacities);
+  LeaveFree(pool, capacities, {Units(1, 0, 3 * kHuge), Units(2, 1, 2 * kHuge)});
+  ExpectExtents(pool.Allocate(Request(v1::SPREAD, 4 * kHuge)),
+                {Units(1, 0, 3 * kHuge), Units(2, kHuge, kHuge)});
+}
+
+// Device 1 can give an aligned extent, but at the price of a second one.
+TEST(Spread, DoesNotSpendAnExtentOnAlignmentThatIsNeededLater) {
+  const std::vector<uint64_t> capacities = {4 * kHuge, kHuge};
+  Allocator pool = PoolOf(capacities);
+  const std::vector<Extent> free = {Units(1, kHuge - 5, kHuge + 5), Units(2, 0, 10),
+                                    Units(2, 20, 10)};
+  LeaveFree(pool, capacities, free);
+  AllocationRequest request = Request(v1::SPREAD, kHuge + 25);
+  request.max_extents = 3;
+  ExpectExtents(pool.Allocate(request), {free[0], free[2], free[1]});
+  for (const Extent& extent : free) pool.Free(extent);
+  request.max_extents = 4;
+  ExpectExtents(pool.Allocate(request),
+                {Units(1, kHuge, kHuge), Units(1, kHuge - 5, 5), free[2], free[1]});
+}
+
 TEST(Local, GoesToTheNearestDeviceAndSpillsToTheNext) {
   Allocator pool = PoolOf({10, 10, 10, 20});
   AllocationRequest request = Request(v1::LOCAL, 4);

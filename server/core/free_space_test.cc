@@ -109,6 +109,12 @@ TEST(FreeSpace, AlignedSearchIgnoresWhatHoldsNoHugeUnit) {
   EXPECT_EQ(free.Largest(Alignment::kHuge), std::nullopt);
 }
 
+TEST(FreeSpace, AlignedSearchFindsExactlyOneHugeUnit) {
+  const FreeSpace free = Holding({Units(kUnitsPerHuge - 3, kUnitsPerHuge + 3)});
+  EXPECT_EQ(free.Largest(Alignment::kHuge), Units(kUnitsPerHuge, kUnitsPerHuge));
+  EXPECT_EQ(free.BestFit(kHugeUnit, Alignment::kHuge), Units(kUnitsPerHuge, kUnitsPerHuge));
+}
+
 TEST(FreeSpaceDeathTest, RefusesToInsertFreeBytes) {
   for (const Range& range : {Units(2, 2), Units(1, 2), Units(3, 2), Units(2, 1), Units(1, 4)}) {
     EXPECT_DEATH(Holding({Units(2, 2)}).Insert(range), "free already");

@@ -44,7 +44,7 @@ std::optional<Piece> Largest(const Sources& sources, Alignment alignment) {
 // Why the fewest: whole pieces are taken in order of length, so no other choice of as many
 // holds more. Under kHuge the rest is had for nothing if it fits behind one of them; of all
 // choices that hold as many whole units these have the most behind, again because of the
-// order.
+// order. (Only if it fits nowhere in one piece may there be one piece too many.)
 bool PackAligned(const Sources& sources, ByteCount size, Alignment alignment, Draft& draft) {
   while (size > kNone) {
     if (alignment == Alignment::kHuge && size < kHugeUnit) {
@@ -62,6 +62,30 @@ bool PackAligned(const Sources& sources, ByteCount size, Alignment alignment, Dr
     size -= range.length;
   }
   return true;
+}
+
+// Takes `size` bytes in the fewest pieces, aligned as preferred if possible. On failure
+// changes nothing.
+bool PackPreferring(Alignment preferred, const Sources& sources, ByteCount size, Draft& draft) {
+  if (preferred == Alignment::kHuge && size >= kHugeUnit) {
+    Draft attempt(draft.room());
+    if (PackAligned(sources, size, Alignment::kHuge, attempt)) return draft.Append(attempt);
+  }
+  Draft attempt(draft.room());
+  return PackAligned(sources, size, Alignment::kExtent, attempt) && draft.Append(attempt);
+}
+
+// As PackPreferring, all it can from the first source before it goes to the next; but on
+// failure leaves in `draft` what it took so far.
+bool PackInOrderPreferring(Alignment preferred, const Sources& sources, ByteCount size,
+                           Draft& draft) {
+  for (const Source& source : sources) {
+    const ByteCount part = std::min(size, source.free->free_bytes());
+    if (part == kNone) continue;
+    if (!PackPreferring(preferred, {source}, part, draft)) return false;
+    size -= part;
+  }
+  return size == kNone;
 }
 
 const Source* FindSource(const Sources& sources, const DeviceId& id) {
@@ -123,23 +147,16 @@ std::vector<Extent> Draft::Commit() {
 }
 
 bool Pack(const Sources& sources, ByteCount size, Draft& draft) {
-  for (const Alignment alignment : {Alignment::kHuge, Alignment::kExtent}) {
-    if (alignment == Alignment::kHuge && size < kHugeUnit) continue;
-    Draft attempt(draft.room());
-    if (PackAligned(sources, size, alignment, attempt)) return draft.Append(attempt);
-  }
-  return false;
+  return PackPreferring(Alignment::kHuge, sources, size, draft);
 }
 
 bool PackInOrder(const Sources& sources, ByteCount size, Draft& draft) {
-  Draft attempt(draft.room());
-  for (const Source& source : sources) {
-    const ByteCount part = std::min(size, source.free->free_bytes());
-    if (part == kNone) continue;
-    if (!Pack({source}, part, attempt)) return false;
-    size -= part;
+  // What alignment costs on one device may be missing on a later one: hence twice.
+  for (const Alignment preferred : {Alignment::kHuge, Alignment::kExtent}) {
+    Draft attempt(draft.room());
+    if (PackInOrderPreferring(preferred, sources, size, attempt)) return draft.Append(attempt);
   }
-  return size == kNone && draft.Append(attempt);
+  return false;
 }
 
 bool TakeColumns(const Sources& sources, ByteCount column, uint32_t columns, Draft& draft) {
