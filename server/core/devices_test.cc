@@ -1,0 +1,183 @@
+#include "server/core/devices.h"
+
+#include "gtest/gtest.h"
+#include "server/core/core_test_util.h"
+#include "server/core/errors.h"
+#include "server/core/segments.h"
+
+namespace weft {
+namespace {
+
+v1::Attachment AttachmentOf(TestCluster& cluster, const std::string& device,
+                            const std::string& host) {
+  v1::GetDeviceRequest request;
+  request.set_name(device);
+  const auto found = GetDevice(cluster.state(), request);
+  for (const v1::Attachment& attachment : found->attachments()) {
+    if (attachment.host() == "hosts/" + host) return attachment;
+  }
+  return {};
+}
+
+v1::AttachmentState StateOf(TestCluster& cluster, const std::string& device,
+                            const std::string& host) {
+  return AttachmentOf(cluster, device, host).state();
+}
+
+TEST(DevicesTest, HostsThatSeeTheSameMemoryAreAttached) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.RegisterHost("b");
+  EXPECT_EQ(StateOf(cluster, device, "a"), v1::ATTACHMENT_CHALLENGING);
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "a"), v1::ATTACHMENT_ATTACHED);
+  EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_ATTACHED);
+}
+
+TEST(DevicesTest, AClonedDeviceIsCaught) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.memory_of[{"b", device}] = 1;  // "a" has memory 0
+  cluster.RegisterHost("a");
+  cluster.Settle();
+  cluster.RegisterHost("b");
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "a"), v1::ATTACHMENT_ATTACHED);
+  EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_MISMATCH);
+  cluster.MakePool("fam");
+  ASSERT_TRUE(cluster.Create("fam", "s", 2).ok());
+  EXPECT_EQ(ReasonOf(cluster.Acquire("b", "pools/fam/segments/s", v1::READ_ONLY).status()),
+            v1::DEVICE_MISMATCH);
+}
+
+// A clone made after the last proof holds the last nonce: only the holder can tell.
+TEST(DevicesTest, ACloneWithTheLastNonceIsCaughtWhileAHolderIsAlive) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.Settle();
+  const auto slots = cluster.slots;
+  for (const auto& [key, nonce] : slots) cluster.slots[{1, key.second}] = nonce;
+  cluster.memory_of[{"b", device}] = 1;
+  cluster.RegisterHost("b");
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_MISMATCH);
+}
+
+TEST(DevicesTest, WithNoHolderAliveTheLastNonceMustBeThere) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.Settle();
+  cluster.Advance(absl::Minutes(1));
+  cluster.TickAll();
+
+  cluster.memory_of[{"b", device}] = 1;
+  cluster.RegisterHost("b");
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_MISMATCH);
+  cluster.RegisterHost("c");
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "c"), v1::ATTACHMENT_ATTACHED);
+}
+
+TEST(DevicesTest, AProofWhoseHolderDiesStartsAgain) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.Settle();
+  cluster.frozen = {"a"};
+  cluster.RegisterHost("b");
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_CHALLENGING);
+  cluster.Advance(absl::Seconds(9));
+  cluster.RegisterHost("b");
+  cluster.Advance(absl::Seconds(5));
+  cluster.TickAll();  // "a" expires; "b" does not
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_ATTACHED);
+}
+
+TEST(DevicesTest, ANewDaemonProvesAgainWhileTheStreamAloneDoesNot) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.Settle();
+  cluster.RegisterHost("a");
+  EXPECT_EQ(StateOf(cluster, device, "a"), v1::ATTACHMENT_ATTACHED);
+  cluster.RegisterHost("a", /*boot=*/1, /*instance=*/2);
+  EXPECT_EQ(StateOf(cluster, device, "a"), v1::ATTACHMENT_CHALLENGING);
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "a"), v1::ATTACHMENT_ATTACHED);
+}
+
+TEST(DevicesTest, ADeviceOfAnotherSizeIsAMismatch) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.devices[0].set_capacity_bytes(cluster.devices[0].capacity_bytes() + (2 << 20));
+  cluster.RegisterHost("b");
+  EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_MISMATCH);
+}
+
+TEST(DevicesTest, ADeviceThatIsGoneFromTheInventoryIsDetached) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.Settle();
+  const auto devices = std::exchange(cluster.devices, {});
+  cluster.RegisterHost("a");
+  EXPECT_EQ(AttachmentOf(cluster, device, "a").host(), "");
+}
+
+TEST(DevicesTest, AnotherPowerEpochWithNoHolderMeansThatTheContentsAreLost) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.MakePool("fam");
+  ASSERT_TRUE(cluster.Create("fam", "s", 2).ok());
+
+  cluster.devices[0].set_power_epoch(1);
+  cluster.RegisterHost("b");
+  EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_MISMATCH) << "a holds the true one";
+  v1::GetSegmentRequest get;
+  get.set_name("pools/fam/segments/s");
+  EXPECT_EQ(GetSegment(cluster.state(), get)->state(), v1::SEGMENT_ACTIVE);
+
+  cluster.Advance(absl::Minutes(1));
+  cluster.TickAll();
+  cluster.RegisterHost("b");
+  EXPECT_EQ(GetSegment(cluster.state(), get)->state(), v1::SEGMENT_LOST);
+  EXPECT_EQ(GetSegment(cluster.state(), get)->generation(), 2);
+  EXPECT_EQ(ReasonOf(cluster.Acquire("b", get.name(), v1::READ_ONLY).status()), v1::CONTENTS_LOST);
+  EXPECT_TRUE(cluster.Delete(get.name()).ok());
+  cluster.Restart();
+}
+
+TEST(DevicesTest, RefusesInventoriesThatCannotBe) {
+  TestCluster cluster;
+  cluster.AddDevice(64);
+  const v1::Register good = cluster.RegisterRequest("a", 1, 1);
+  const auto before = cluster.store;
+  const auto refused = [&](auto change) {
+    v1::Register bad = good;
+    change(*bad.mutable_devices());
+    return ReasonOf(cluster.TryRegister(bad).status()) == v1::BAD_ARGUMENT;
+  };
+  EXPECT_TRUE(refused([](auto& list) { list.mutable_devices(0)->set_uuid("x"); }));
+  EXPECT_TRUE(refused([](auto& list) { list.mutable_devices(0)->set_uuid(Uuid().ToString()); }));
+  EXPECT_TRUE(refused([](auto& list) { list.mutable_devices(0)->set_pool_uuid("x"); }));
+  EXPECT_TRUE(refused([](auto& list) { list.mutable_devices(0)->set_capacity_bytes(4096); }));
+  EXPECT_TRUE(
+      refused([](auto& list) { list.mutable_devices(0)->set_capacity_bytes(uint64_t{1} << 63); }));
+  EXPECT_TRUE(refused([](auto& list) { list.mutable_devices(0)->set_data_bytes(0); }));
+  EXPECT_TRUE(refused(
+      [](auto& list) { list.mutable_devices(0)->set_data_offset_bytes(~uint64_t{0} << 21); }));
+  EXPECT_TRUE(refused([](auto& list) { list.mutable_devices(0)->set_exchange_slots(3); }));
+  EXPECT_TRUE(refused([](auto& list) { *list.add_devices() = list.devices(0); }));
+  EXPECT_EQ(cluster.store, before);
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,257 @@
+#include "server/core/grants.h"
+
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "server/core/devices.h"
+#include "server/core/errors.h"
+#include "server/core/events.h"
+#include "server/core/keys.h"
+#include "server/core/lookup.h"
+#include "server/core/names.h"
+#include "server/core/paging.h"
+#include "server/core/segments.h"
+#include "server/core/sessions.h"
+
+namespace weft {
+namespace {
+
+using GrantTable = absl::btree_map<GrantKey, store::v1::GrantRecord>;
+
+std::string AssignmentKey(SegmentId segment) { return absl::StrCat("grant/", segment.value()); }
+
+GrantTable::const_iterator FirstGrant(const State& state, SegmentId segment) {
+  return state.grants.lower_bound({segment, ""});
+}
+
+uint32_t GraceMs(const State& state, const SegmentKey& key) {
+  return state.pools.at(key.first)->record.pool().revoke_grace_ms();
+}
+
+v1::Assignment ToAssignment(const State& state, const store::v1::GrantRecord& record) {
+  const SegmentId id(record.grant().segment_id());
+  const v1::Segment& segment = SegmentById(state, id).segment();
+  v1::Assignment assignment;
+  assignment.set_key(AssignmentKey(id));
+  v1::GrantAssignment& grant = *assignment.mutable_grant();
+  *grant.mutable_grant() = record.grant();
+  *grant.mutable_runs() = segment.runs();
+  grant.set_size_bytes(segment.size_bytes());
+  grant.set_generation(segment.generation());
+  grant.set_coherence(segment.coherence());
+  grant.set_grace_ms(GraceMs(state, state.segment_by_id.at(id)));
+  return assignment;
+}
+
+absl::Status CheckOpenable(const v1::Segment& segment) {
+  if (segment.state() == v1::SEGMENT_ACTIVE) return absl::OkStatus();
+  if (segment.state() == v1::SEGMENT_LOST) {
+    return MakeError(
+        absl::StatusCode::kDataLoss, v1::CONTENTS_LOST,
+        absl::StrCat("a device under ", segment.name(), " lost its contents: delete the segment"));
+  }
+  return MakeError(absl::StatusCode::kFailedPrecondition, v1::MODE_NOT_ALLOWED,
+                   absl::StrCat(segment.name(), " is being deleted"));
+}
+
+absl::Status Held(const v1::Segment& segment, const v1::Grant& holder) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, v1::HELD,
+                   absl::StrCat(segment.name(), " is ", v1::SharingMode_Name(segment.sharing()),
+                                " and held ", v1::AccessMode_Name(holder.mode()), " by ",
+                                holder.host(), ": close it there first"));
+}
+
+// Whether another host's grant excludes a new one of `mode`.
+bool Excludes(const v1::Segment& segment, const v1::Grant& other, v1::AccessMode mode) {
+  switch (segment.sharing()) {
+    case v1::SHARED:
+      return false;
+    case v1::SINGLE_WRITER:
+      return mode == v1::READ_WRITE && other.mode() == v1::READ_WRITE;
+    default:
+      return true;
+  }
+}
+
+absl::Status CheckOthers(const State& state, const v1::Segment& segment, const std::string& host,
+                         v1::AccessMode mode) {
+  const SegmentId id(segment.id());
+  for (auto it = FirstGrant(state, id); it != state.grants.end() && it->first.first == id; ++it) {
+    if (it->first.second != host && Excludes(segment, it->second.grant(), mode)) {
+      return Held(segment, it->second.grant());
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDevices(const State& state, const v1::Segment& segment, const std::string& host) {
+  std::set<DeviceId> devices;
+  for (const Extent& extent : ExtentsOf(segment)) devices.insert(extent.device);
+  for (const DeviceId& device : devices) {
+    if (absl::Status s = CheckAttached(state, host, device); !s.ok()) {
+      return Annotate(s, segment.name());
+    }
+  }
+  return absl::OkStatus();
+}
+
+v1::AcquireGrantResponse Reply(const State& state, const v1::Grant& grant,
+                               const v1::Segment& segment) {
+  v1::AcquireGrantResponse response;
+  *response.mutable_grant() = grant;
+  *response.mutable_segment() = segment;
+  response.set_revision(state.cluster.revision());
+  return response;
+}
+
+void MakeGrant(State& state, const Context& context, const v1::Segment& segment,
+               const std::string& host, v1::AccessMode mode, Changes& changes) {
+  const SegmentId id(segment.id());
+  store::v1::GrantRecord& record = state.grants[{id, host}];
+  v1::Grant& grant = *record.mutable_grant();
+  grant.set_name(absl::StrCat(segment.name(), "/grants/", host));
+  grant.set_segment(segment.name());
+  grant.set_segment_id(segment.id());
+  grant.set_host(FormatHostName(host));
+  grant.set_mode(mode);
+  *grant.mutable_token() = ToProto(NextToken(state, changes));
+  grant.set_state(v1::GRANT_ACTIVE);
+  grant.set_create_time_unix_ms(context.now.unix_ms);
+  state.hosts.at(host).grants.insert(id);
+  changes.Put(keys::Grant(id, host), record);
+  changes.Assign(host, ToAssignment(state, record));
+  Emit(state, context, v1::GRANT_ACQUIRED, segment.name(), grant.host(), v1::AccessMode_Name(mode),
+       changes);
+}
+
+}  // namespace
+
+absl::StatusOr<v1::AcquireGrantResponse> AcquireGrant(State& state, const Context& context,
+                                                      const std::string& host,
+                                                      const v1::AcquireGrantRequest& request,
+                                                      Changes& changes) {
+  if (absl::Status s = CheckSession(state, host, request.session_id()); !s.ok()) return s;
+  absl::StatusOr<SegmentKey> key = FindSegment(state, request.segment());
+  if (!key.ok()) return key.status();
+  const v1::Segment& segment = state.segments.at(*key).segment();
+  const v1::AccessMode mode =
+      request.mode() == v1::ACCESS_MODE_UNSPECIFIED ? v1::READ_ONLY : request.mode();
+  if (!v1::AccessMode_IsValid(mode)) {
+    return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT, "mode is not a mode");
+  }
+  if (absl::Status s = CheckOpenable(segment); !s.ok()) return s;
+  if (absl::Status s = CheckDevices(state, segment, host); !s.ok()) return s;
+  const SegmentId id(segment.id());
+  auto existing = state.grants.find({id, host});
+  if (existing != state.grants.end()) {
+    const v1::Grant& grant = existing->second.grant();
+    if (grant.state() == v1::GRANT_REVOKING) return Held(segment, grant);
+    if (grant.mode() >= mode) return Reply(state, grant, segment);
+  }
+  if (absl::Status s = CheckOthers(state, segment, host, mode); !s.ok()) return s;
+  if (state.hosts.at(host).grants.size() >= state.options.max_grants_per_host) {
+    return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
+                     absl::StrCat(host, " holds ", state.options.max_grants_per_host,
+                                  " segments, the most a host can hold: close some"));
+  }
+  MakeGrant(state, context, segment, host, mode, changes);
+  return Reply(state, state.grants.at({id, host}).grant(), segment);
+}
+
+absl::Status ReleaseGrant(State& state, const Context& context, const std::string& host,
+                          const v1::ReleaseGrantRequest& request, Changes& changes) {
+  if (absl::Status s = CheckSession(state, host, request.session_id()); !s.ok()) return s;
+  const SegmentId id(request.segment_id());
+  auto it = state.grants.find({id, host});
+  if (it == state.grants.end()) return absl::OkStatus();
+  if (FromProto(request.token()) < FromProto(it->second.grant().token())) return absl::OkStatus();
+  DropGrant(state, context, id, host, changes);
+  return absl::OkStatus();
+}
+
+std::vector<std::string> HoldersOf(const State& state, SegmentId segment) {
+  std::vector<std::string> holders;
+  for (auto it = FirstGrant(state, segment); it != state.grants.end() && it->first.first == segment;
+       ++it) {
+    holders.push_back(it->first.second);
+  }
+  return holders;
+}
+
+void StartRevoke(State& state, const Context& context, SegmentId segment, Changes& changes) {
+  for (const std::string& host : HoldersOf(state, segment)) {
+    store::v1::GrantRecord& record = state.grants.at({segment, host});
+    if (record.grant().state() == v1::GRANT_REVOKING) continue;
+    record.mutable_grant()->set_state(v1::GRANT_REVOKING);
+    changes.Put(keys::Grant(segment, host), record);
+    changes.Assign(host, ToAssignment(state, record));
+    Emit(state, context, v1::GRANT_REVOKE_STARTED, record.grant().segment(), record.grant().host(),
+         "", changes);
+  }
+}
+
+void RefreshHolders(State& state, SegmentId segment, Changes& changes) {
+  for (const std::string& host : HoldersOf(state, segment)) {
+    changes.Assign(host, ToAssignment(state, state.grants.at({segment, host})));
+  }
+}
+
+void DropGrant(State& state, const Context& context, SegmentId segment, const std::string& host,
+               Changes& changes) {
+  const v1::Grant grant = state.grants.at({segment, host}).grant();
+  state.grants.erase({segment, host});
+  state.hosts.at(host).grants.erase(segment);
+  changes.Delete(keys::Grant(segment, host));
+  changes.Unassign(host, AssignmentKey(segment));
+  Emit(state, context, v1::GRANT_RELEASED, grant.segment(), grant.host(), "", changes);
+  const bool deleting = SegmentById(state, segment).segment().state() == v1::SEGMENT_DELETING;
+  if (deleting && HoldersOf(state, segment).empty()) {
+    FinishDelete(state, context, segment, changes);
+  }
+}
+
+void AppendGrantAssignments(const State& state, const std::string& host,
+                            v1::Assignments& assignments) {
+  for (const SegmentId segment : state.hosts.at(host).grants) {
+    *assignments.add_upserts() = ToAssignment(state, state.grants.at({segment, host}));
+  }
+}
+
+absl::StatusOr<v1::ListGrantsResponse> ListGrants(const State& state,
+                                                  const v1::ListGrantsRequest& request) {
+  SegmentId only;
+  if (request.parent() != "pools/-/segments/-") {
+    absl::StatusOr<SegmentKey> key = FindSegment(state, request.parent());
+    if (!key.ok()) return key.status();
+    only = SegmentId(state.segments.at(*key).segment().id());
+  }
+  std::string last;
+  if (absl::Status s = DecodePageToken(request.page_token(), &last); !s.ok()) return s;
+  GrantKey after(only, "");
+  if (!last.empty()) {
+    const size_t slash = last.find('/');
+    uint64_t id = 0;
+    if (slash == std::string::npos || !absl::SimpleAtoi(last.substr(0, slash), &id)) {
+      return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_PAGE_TOKEN,
+                       "page_token did not come from an earlier page");
+    }
+    after = {SegmentId(id), last.substr(slash + 1)};
+  }
+  v1::ListGrantsResponse response;
+  const int32_t page_size = PageSize(request.page_size());
+  for (auto it = state.grants.upper_bound(after); it != state.grants.end(); ++it) {
+    if (only != SegmentId() && it->first.first != only) break;
+    if (response.grants_size() == page_size) {
+      const GrantKey& given = std::prev(it)->first;
+      response.set_next_page_token(
+          EncodePageToken(absl::StrCat(given.first.value(), "/", given.second)));
+      break;
+    }
+    *response.add_grants() = it->second.grant();
+  }
+  return response;
+}
+
+}  // namespace weft

@@ -1,0 +1,47 @@
+// Grants: see GrantService in proto/weft/v1/grant.proto for what each call does.
+
+#ifndef WEFT_SERVER_CORE_GRANTS_H_
+#define WEFT_SERVER_CORE_GRANTS_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "proto/weft/v1/grant.pb.h"
+#include "proto/weft/v1/session.pb.h"
+#include "server/core/state.h"
+
+namespace weft {
+
+// `host` is who the transport says it is.
+absl::StatusOr<v1::AcquireGrantResponse> AcquireGrant(State& state, const Context& context,
+                                                      const std::string& host,
+                                                      const v1::AcquireGrantRequest& request,
+                                                      Changes& changes);
+absl::Status ReleaseGrant(State& state, const Context& context, const std::string& host,
+                          const v1::ReleaseGrantRequest& request, Changes& changes);
+
+absl::StatusOr<v1::ListGrantsResponse> ListGrants(const State& state,
+                                                  const v1::ListGrantsRequest& request);
+
+// The hosts that hold `segment`, in order.
+std::vector<std::string> HoldersOf(const State& state, SegmentId segment);
+
+// Tells every holder to let go.
+void StartRevoke(State& state, const Context& context, SegmentId segment, Changes& changes);
+
+// Tells every holder how the segment is now, after it grew.
+void RefreshHolders(State& state, SegmentId segment, Changes& changes);
+
+// The host cannot touch the segment any more: forgets its grant, and goes on with what
+// waited for that. REQUIRES: there is such a grant.
+void DropGrant(State& state, const Context& context, SegmentId segment, const std::string& host,
+               Changes& changes);
+
+void AppendGrantAssignments(const State& state, const std::string& host,
+                            v1::Assignments& assignments);
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_CORE_GRANTS_H_

@@ -1,0 +1,48 @@
+// Finding things in a State by the names that requests use.
+
+#ifndef WEFT_SERVER_CORE_LOOKUP_H_
+#define WEFT_SERVER_CORE_LOOKUP_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/core/state.h"
+
+namespace weft {
+
+// BAD_NAME, or NOT_FOUND with the reason of the kind.
+absl::StatusOr<PoolState*> FindPool(const State& state, std::string_view name);
+absl::StatusOr<SegmentKey> FindSegment(const State& state, std::string_view name);
+absl::StatusOr<DeviceId> FindDevice(const State& state, std::string_view name);
+absl::StatusOr<std::string> FindHost(const State& state, std::string_view name);
+
+// REQUIRES: it is there.
+store::v1::SegmentRecord& SegmentById(State& state, SegmentId segment);
+const store::v1::SegmentRecord& SegmentById(const State& state, SegmentId segment);
+PoolState& PoolOfDevice(State& state, const DeviceState& device);
+
+// The pool's id in a device's record. REQUIRES: it is in one.
+std::string PoolIdOf(const DeviceState& device);
+
+bool IsAlive(const State& state, const std::string& host);
+
+v1::Extent ToProto(const Extent& extent);
+// REQUIRES: it was made by ToProto.
+Extent FromProto(const v1::Extent& extent);
+v1::Token ToProto(const Token& token);
+Token FromProto(const v1::Token& token);
+
+// All extents of a segment, in no particular order of its bytes.
+std::vector<Extent> ExtentsOf(const v1::Segment& segment);
+
+// Notes that a number was taken from the cluster record.
+void PutCluster(State& state, Changes& changes);
+// Greater than every token before it; durable with `changes`.
+Token NextToken(State& state, Changes& changes);
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_CORE_LOOKUP_H_

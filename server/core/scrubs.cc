@@ -1,0 +1,197 @@
+#include "server/core/scrubs.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/core/check.h"
+#include "server/core/events.h"
+#include "server/core/keys.h"
+#include "server/core/lookup.h"
+#include "server/core/names.h"
+
+namespace weft {
+namespace {
+
+std::string AssignmentKey(uint64_t scrub_id) { return absl::StrCat("scrub/", scrub_id); }
+
+v1::Assignment ToAssignment(const store::v1::ScrubRecord& record) {
+  v1::Assignment assignment;
+  assignment.set_key(AssignmentKey(record.id()));
+  v1::ScrubTask& task = *assignment.mutable_scrub();
+  task.set_scrub_id(record.id());
+  *task.mutable_token() = record.token();
+  *task.mutable_extents() = record.extents();
+  task.set_done_bytes(record.done_bytes());
+  return assignment;
+}
+
+DeviceState& DeviceOf(State& state, const store::v1::ScrubRecord& record) {
+  return state.devices.at(FromProto(record.extents(0)).device);
+}
+
+uint64_t TotalBytes(const store::v1::ScrubRecord& record) {
+  uint64_t total = 0;
+  for (const v1::Extent& extent : record.extents()) total += extent.length_bytes();
+  return total;
+}
+
+// The attached, live host with the fewest scrubs that may have one more; empty: none.
+std::string LeastBusyHost(const State& state, const DeviceState& device) {
+  std::string best;
+  size_t best_scrubs = state.options.max_scrubs_per_host;
+  for (const auto& [host, record] : device.attachments) {
+    if (record.attachment().state() != v1::ATTACHMENT_ATTACHED || !IsAlive(state, host)) continue;
+    const size_t scrubs = state.hosts.at(host).scrubs.size();
+    if (scrubs < best_scrubs) {
+      best = host;
+      best_scrubs = scrubs;
+    }
+  }
+  return best;
+}
+
+void FinishScrub(State& state, const Context& context, const std::string& host, uint64_t scrub_id,
+                 Changes& changes) {
+  const store::v1::ScrubRecord record = state.scrubs.at(scrub_id);
+  const DeviceId device = FromProto(record.extents(0)).device;
+  state.scrubs.erase(scrub_id);
+  state.hosts.at(host).scrubs.erase(scrub_id);
+  changes.Delete(keys::Scrub(scrub_id));
+  changes.Unassign(host, AssignmentKey(scrub_id));
+  Emit(state, context, v1::SCRUB_FINISHED, FormatDeviceName(device), FormatHostName(host),
+       absl::StrCat(TotalBytes(record), " bytes"), changes);
+  // The host has room for one more, of any of its devices.
+  for (auto& [id, other] : state.devices) {
+    if (other.attachments.contains(host)) AssignScrubs(state, context, id, changes);
+  }
+}
+
+}  // namespace
+
+std::vector<Extent> RemainingOf(const store::v1::ScrubRecord& record) {
+  return PartOf(record, record.done_bytes(), TotalBytes(record));
+}
+
+std::vector<Extent> PartOf(const store::v1::ScrubRecord& record, uint64_t begin, uint64_t end) {
+  std::vector<Extent> part;
+  uint64_t position = 0;
+  for (const v1::Extent& proto : record.extents()) {
+    const uint64_t next = position + proto.length_bytes();
+    const uint64_t from = std::max(begin, position);
+    const uint64_t to = std::min(end, next);
+    if (from < to) {
+      const Extent extent = FromProto(proto);
+      part.push_back(
+          {extent.device, extent.offset + ByteCount(from - position), ByteCount(to - from)});
+    }
+    position = next;
+  }
+  return part;
+}
+
+void StartScrub(State& state, const Context& context, const DeviceId& device,
+                std::vector<Extent> extents, Changes& changes) {
+  state.cluster.set_last_scrub_id(state.cluster.last_scrub_id() + 1);
+  PutCluster(state, changes);
+  store::v1::ScrubRecord record;
+  record.set_id(state.cluster.last_scrub_id());
+  for (const Extent& extent : extents) {
+    WEFT_CHECK(extent.device == device);
+    *record.add_extents() = ToProto(extent);
+  }
+  changes.Put(keys::Scrub(record.id()), record);
+  DeviceState& device_state = state.devices.at(device);
+  device_state.scrubbing_bytes += TotalBytes(record);
+  device_state.unassigned_scrubs.insert(record.id());
+  state.scrubs[record.id()] = std::move(record);
+  AssignScrubs(state, context, device, changes);
+}
+
+void AssignScrubs(State& state, const Context& context, const DeviceId& device_id,
+                  Changes& changes) {
+  DeviceState& device = state.devices.at(device_id);
+  while (!device.unassigned_scrubs.empty()) {
+    const std::string host = LeastBusyHost(state, device);
+    if (host.empty()) return;
+    const uint64_t scrub_id = *device.unassigned_scrubs.begin();
+    device.unassigned_scrubs.erase(device.unassigned_scrubs.begin());
+    store::v1::ScrubRecord& record = state.scrubs.at(scrub_id);
+    record.set_host(host);
+    *record.mutable_token() = ToProto(NextToken(state, changes));
+    changes.Put(keys::Scrub(scrub_id), record);
+    changes.Assign(host, ToAssignment(record));
+    state.hosts.at(host).scrubs.insert(scrub_id);
+    Emit(state, context, v1::SCRUB_STARTED, FormatDeviceName(device_id), FormatHostName(host),
+         absl::StrCat(TotalBytes(record) - record.done_bytes(), " bytes"), changes);
+  }
+}
+
+void TakeScrubProgress(State& state, const Context& context, const std::string& host,
+                       const v1::ScrubProgress& progress, Changes& changes) {
+  auto it = state.scrubs.find(progress.scrub_id());
+  if (it == state.scrubs.end()) return;
+  store::v1::ScrubRecord& record = it->second;
+  const uint64_t total = TotalBytes(record);
+  const bool current =
+      record.host() == host && FromProto(record.token()) == FromProto(progress.token());
+  const bool forward = progress.done_bytes() > record.done_bytes() &&
+                       progress.done_bytes() <= total &&
+                       IsMultipleOf(progress.done_bytes(), kExtentUnit);
+  if (!current || !forward) return;
+
+  DeviceState& device = DeviceOf(state, record);
+  PoolState& pool = PoolOfDevice(state, device);
+  for (const Extent& zeroed : PartOf(record, record.done_bytes(), progress.done_bytes())) {
+    pool.allocator.Free(zeroed);
+    device.scrubbing_bytes -= zeroed.length.value();
+  }
+  record.set_done_bytes(progress.done_bytes());
+  if (record.done_bytes() == total) {
+    FinishScrub(state, context, host, record.id(), changes);
+  } else {
+    changes.Put(keys::Scrub(record.id()), record);
+  }
+}
+
+void AbandonScrubs(State& state, const Context& context, const std::string& host,
+                   Changes& changes) {
+  const absl::btree_set<uint64_t> scrubs = std::exchange(state.hosts.at(host).scrubs, {});
+  for (const uint64_t scrub_id : scrubs) {
+    store::v1::ScrubRecord& record = state.scrubs.at(scrub_id);
+    record.clear_host();
+    record.clear_token();
+    changes.Put(keys::Scrub(scrub_id), record);
+    changes.Unassign(host, AssignmentKey(scrub_id));
+    const DeviceId device = FromProto(record.extents(0)).device;
+    state.devices.at(device).unassigned_scrubs.insert(scrub_id);
+    AssignScrubs(state, context, device, changes);
+  }
+}
+
+void ForgetScrubs(State& state, const DeviceId& device, Changes& changes) {
+  for (auto it = state.scrubs.begin(); it != state.scrubs.end();) {
+    const store::v1::ScrubRecord& record = it->second;
+    if (FromProto(record.extents(0)).device != device) {
+      ++it;
+      continue;
+    }
+    if (!record.host().empty()) {
+      state.hosts.at(record.host()).scrubs.erase(record.id());
+      changes.Unassign(record.host(), AssignmentKey(record.id()));
+    }
+    changes.Delete(keys::Scrub(record.id()));
+    it = state.scrubs.erase(it);
+  }
+  state.devices.at(device).scrubbing_bytes = 0;
+  state.devices.at(device).unassigned_scrubs.clear();
+}
+
+void AppendScrubAssignments(const State& state, const std::string& host,
+                            v1::Assignments& assignments) {
+  for (const uint64_t scrub_id : state.hosts.at(host).scrubs) {
+    *assignments.add_upserts() = ToAssignment(state.scrubs.at(scrub_id));
+  }
+}
+
+}  // namespace weft

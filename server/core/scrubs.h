@@ -1,0 +1,44 @@
+// Scrubs: bytes that were freed, or are new, and who zeroes them.
+
+#ifndef WEFT_SERVER_CORE_SCRUBS_H_
+#define WEFT_SERVER_CORE_SCRUBS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "proto/weft/v1/session.pb.h"
+#include "server/core/state.h"
+
+namespace weft {
+
+// Makes `extents`, all of `device`, wait to be zeroed. They are not free until a host has
+// said so under the scrub's token (invariant 5).
+void StartScrub(State& state, const Context& context, const DeviceId& device,
+                std::vector<Extent> extents, Changes& changes);
+
+// Frees what is known to be zero now. An older token, or an unknown scrub, is passed over.
+void TakeScrubProgress(State& state, const Context& context, const std::string& host,
+                       const v1::ScrubProgress& progress, Changes& changes);
+
+// Gives waiting scrubs of `device` to hosts that are attached to it, as many as they may
+// have at a time.
+void AssignScrubs(State& state, const Context& context, const DeviceId& device, Changes& changes);
+
+// The host cannot write to memory any more: what it had not zeroed waits for another.
+void AbandonScrubs(State& state, const Context& context, const std::string& host, Changes& changes);
+
+// The device lost its contents and is never allocated from again: nothing waits for it.
+void ForgetScrubs(State& state, const DeviceId& device, Changes& changes);
+
+// The bytes of the scrub's extents, taken together, in [begin, end).
+std::vector<Extent> PartOf(const store::v1::ScrubRecord& record, uint64_t begin, uint64_t end);
+// Those that are not free yet.
+std::vector<Extent> RemainingOf(const store::v1::ScrubRecord& record);
+
+void AppendScrubAssignments(const State& state, const std::string& host,
+                            v1::Assignments& assignments);
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_CORE_SCRUBS_H_

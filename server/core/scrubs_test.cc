@@ -1,0 +1,115 @@
+#include "server/core/scrubs.h"
+
+#include "gtest/gtest.h"
+#include "server/core/core_test_util.h"
+#include "server/core/lookup.h"
+#include "server/core/pools.h"
+#include "server/core/sessions.h"
+
+namespace weft {
+namespace {
+
+constexpr uint64_t kMi = 1 << 20;
+
+class ScrubsTest : public testing::Test {
+ protected:
+  ScrubsTest() {
+    cluster_.AddDevice(64);
+    cluster_.RegisterHost("a", 1, 1, {}, /*can_revoke=*/true);
+    cluster_.RegisterHost("b", 1, 1, {}, /*can_revoke=*/true);
+    cluster_.MakePool("fam");
+    EXPECT_TRUE(cluster_.Create("fam", "s", 16).ok());
+    EXPECT_TRUE(cluster_.Delete("pools/fam/segments/s").ok());
+  }
+
+  // The host and task of the only scrub.
+  std::pair<std::string, v1::ScrubTask> Only() {
+    for (const auto& [host, by_key] : cluster_.assigned) {
+      for (const auto& [key, assignment] : by_key) {
+        if (assignment.has_scrub()) return {host, assignment.scrub()};
+      }
+    }
+    ADD_FAILURE() << "no scrub is assigned";
+    return {};
+  }
+  void Report(const std::string& host, const v1::ScrubTask& task, uint64_t done_bytes) {
+    v1::NodeMessage message;
+    message.mutable_scrub_progress()->set_scrub_id(task.scrub_id());
+    *message.mutable_scrub_progress()->mutable_token() = task.token();
+    message.mutable_scrub_progress()->set_done_bytes(done_bytes);
+    EXPECT_TRUE(cluster_
+                    .Run([&](State& state, const Context& context, Changes& changes) {
+                      return TakeReport(state, context, host, cluster_.sessions[host], message,
+                                        changes);
+                    })
+                    .ok());
+  }
+  uint64_t Free() {
+    v1::GetPoolRequest get;
+    get.set_name("pools/fam");
+    return GetPool(cluster_.state(), get)->usage().free_bytes();
+  }
+
+  TestCluster cluster_;
+};
+
+TEST_F(ScrubsTest, BytesBecomeFreeAsTheyAreZeroed) {
+  const auto [host, task] = Only();
+  EXPECT_EQ(Free(), 48 * kMi);
+  Report(host, task, 4 * kMi);
+  EXPECT_EQ(Free(), 52 * kMi);
+  cluster_.Restart();
+  EXPECT_EQ(Free(), 52 * kMi);
+  Report(host, task, 16 * kMi);
+  EXPECT_EQ(Free(), 64 * kMi);
+  EXPECT_TRUE(cluster_.state().scrubs.empty());
+}
+
+TEST_F(ScrubsTest, ReportsThatAreNotCurrentFreeNothing) {
+  const auto [host, task] = Only();
+  const std::string other = host == "a" ? "b" : "a";
+  Report(other, task, 16 * kMi);
+  Report(host, task, 3 * kMi);
+  Report(host, task, 18 * kMi);
+  v1::ScrubTask old = task;
+  old.mutable_token()->set_counter(task.token().counter() - 1);
+  Report(host, old, 16 * kMi);
+  old = task;
+  old.set_scrub_id(task.scrub_id() + 1);
+  Report(host, old, 16 * kMi);
+  EXPECT_EQ(Free(), 48 * kMi);
+  Report(host, task, 8 * kMi);
+  Report(host, task, 4 * kMi);
+  EXPECT_EQ(Free(), 56 * kMi) << "progress does not go back";
+}
+
+TEST_F(ScrubsTest, AnotherHostGoesOnUnderANewTokenWhereTheFirstOneDied) {
+  const auto [host, task] = Only();
+  const std::string other = host == "a" ? "b" : "a";
+  Report(host, task, 4 * kMi);
+  cluster_.Advance(absl::Seconds(6));
+  ASSERT_TRUE(Renew(cluster_.state(), cluster_.now, other, cluster_.sessions[other]).ok());
+  cluster_.Advance(absl::Seconds(6));
+  cluster_.TickAll();
+  const auto [next_host, next] = Only();
+  EXPECT_EQ(next_host, other);
+  EXPECT_EQ(next.done_bytes(), 4 * kMi);
+  EXPECT_GT(FromProto(next.token()), FromProto(task.token()));
+  Report(other, next, 16 * kMi);
+  EXPECT_EQ(Free(), 64 * kMi);
+}
+
+TEST_F(ScrubsTest, AHostHasOnlySoManyAtATime) {
+  cluster_.Settle();
+  for (int i = 0; i < 12; ++i) ASSERT_TRUE(cluster_.Create("fam", "s" + std::to_string(i), 2).ok());
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_TRUE(cluster_.Delete("pools/fam/segments/s" + std::to_string(i)).ok());
+  }
+  EXPECT_EQ(cluster_.assigned["a"].size(), 4u);
+  EXPECT_EQ(cluster_.assigned["b"].size(), 4u);
+  cluster_.Settle();
+  EXPECT_EQ(Free(), 64 * kMi);
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,223 @@
+#include "server/core/sessions.h"
+
+#include "gtest/gtest.h"
+#include "server/core/core_test_util.h"
+#include "server/core/errors.h"
+#include "server/core/grants.h"
+
+namespace weft {
+namespace {
+
+class SessionsTest : public testing::Test {
+ protected:
+  SessionsTest() { cluster_.AddDevice(64); }
+
+  void MakeSegment() {
+    cluster_.MakePool("fam");
+    ASSERT_TRUE(cluster_.Create("fam", "s", 2).ok());
+  }
+  absl::Status RenewNow(const std::string& host) {
+    return Renew(cluster_.state(), cluster_.now, host, cluster_.sessions[host]);
+  }
+  v1::Host Get(const std::string& host) {
+    v1::GetHostRequest request;
+    request.set_name("hosts/" + host);
+    return *GetHost(cluster_.state(), cluster_.now, request);
+  }
+  absl::StatusOr<v1::Host> Fence(const std::string& host, bool confirm = true) {
+    v1::FenceHostRequest request;
+    request.set_name("hosts/" + host);
+    request.set_confirm_powered_off(confirm);
+    return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
+      return FenceHost(state, context, request, changes);
+    });
+  }
+  bool Holds(const std::string& host) { return !cluster_.state().hosts.at(host).grants.empty(); }
+
+  TestCluster cluster_;
+  const std::string segment_ = "pools/fam/segments/s";
+};
+
+// T = 10 s, B = 1 s: (T + B)(1 + 1000 ppm) = 11.011 s.
+TEST_F(SessionsTest, ExpiresAfterTtlAndBoundAndDrift) {
+  cluster_.RegisterHost("a");
+  cluster_.Advance(absl::Milliseconds(11'010));
+  cluster_.TickAll();
+  EXPECT_EQ(Get("a").state(), v1::HOST_ALIVE);
+  ASSERT_TRUE(RenewNow("a").ok());
+  cluster_.Advance(absl::Milliseconds(11'010));
+  cluster_.TickAll();
+  EXPECT_EQ(Get("a").state(), v1::HOST_ALIVE) << "the renewal counted";
+  cluster_.Advance(absl::Milliseconds(2));
+  cluster_.TickAll();
+  EXPECT_EQ(Get("a").state(), v1::HOST_DOWN);
+  EXPECT_EQ(ReasonOf(RenewNow("a")), v1::SESSION_EXPIRED);
+}
+
+TEST_F(SessionsTest, ARestartedCoordinatorExpiresNobodyBeforeAWholeLease) {
+  cluster_.RegisterHost("a");
+  cluster_.Advance(absl::Seconds(10));
+  cluster_.Restart();
+  cluster_.Advance(absl::Seconds(10));
+  cluster_.TickAll();
+  EXPECT_EQ(Get("a").state(), v1::HOST_ALIVE);
+  EXPECT_TRUE(RenewNow("a").ok()) << "the session id is durable";
+  cluster_.Advance(absl::Seconds(12));
+  cluster_.TickAll();
+  EXPECT_EQ(Get("a").state(), v1::HOST_DOWN);
+}
+
+TEST_F(SessionsTest, SameBootWithinTheLeaseGoesOn) {
+  const std::string session = cluster_.RegisterHost("a");
+  MakeSegment();
+  ASSERT_TRUE(cluster_.Acquire("a", segment_, v1::READ_WRITE).ok());
+  EXPECT_EQ(cluster_.RegisterHost("a", 1, /*instance=*/2), session);
+  EXPECT_TRUE(Holds("a"));
+  EXPECT_TRUE(cluster_.assigned["a"].contains("grant/1"));
+}
+
+TEST_F(SessionsTest, ExpiryFreesWhatARevokingHostHeld) {
+  cluster_.RegisterHost("a", 1, 1, {}, /*can_revoke=*/true);
+  cluster_.RegisterHost("b", 1, 1, {}, /*can_revoke=*/true);
+  MakeSegment();
+  ASSERT_TRUE(cluster_.Acquire("a", segment_, v1::READ_WRITE).ok());
+  EXPECT_EQ(ReasonOf(cluster_.Acquire("b", segment_, v1::READ_WRITE).status()), v1::HELD);
+  cluster_.Advance(absl::Seconds(6));
+  ASSERT_TRUE(RenewNow("b").ok());
+  cluster_.Advance(absl::Seconds(6));
+  cluster_.TickAll();
+  EXPECT_EQ(Get("a").state(), v1::HOST_DOWN);
+  EXPECT_TRUE(cluster_.Acquire("b", segment_, v1::READ_WRITE).ok());
+}
+
+TEST_F(SessionsTest, AHostThatCannotRevokeKeepsItsGrantsUntilProof) {
+  cluster_.RegisterHost("a");
+  cluster_.RegisterHost("b");
+  MakeSegment();
+  ASSERT_TRUE(cluster_.Acquire("a", segment_, v1::READ_WRITE).ok());
+  const auto expire_a = [&] {
+    cluster_.Advance(absl::Seconds(6));
+    ASSERT_TRUE(RenewNow("b").ok());
+    cluster_.Advance(absl::Seconds(6));
+    cluster_.TickAll();
+  };
+  expire_a();
+  EXPECT_EQ(Get("a").state(), v1::HOST_UNCERTAIN);
+  EXPECT_EQ(ReasonOf(cluster_.Acquire("b", segment_, v1::READ_WRITE).status()), v1::HELD);
+  cluster_.Restart();
+  EXPECT_EQ(Get("a").state(), v1::HOST_UNCERTAIN) << "a restart proves nothing";
+
+  // Its own word, that it holds the segment still.
+  v1::HeldGrant held;
+  held.set_segment_id(1);
+  *held.mutable_token() = cluster_.state().grants.begin()->second.grant().token();
+  cluster_.RegisterHost("a", 1, 2, {held});
+  EXPECT_TRUE(Holds("a"));
+
+  // Its own word, that it does not.
+  expire_a();
+  cluster_.RegisterHost("a", 1, 3);
+  EXPECT_FALSE(Holds("a"));
+  cluster_.Settle();
+
+  // A reboot.
+  ASSERT_TRUE(cluster_.Acquire("a", segment_, v1::READ_WRITE).ok());
+  expire_a();
+  EXPECT_TRUE(Holds("a"));
+  cluster_.RegisterHost("a", /*boot=*/2, 1);
+  EXPECT_FALSE(Holds("a"));
+  cluster_.Settle();
+
+  // An operator.
+  ASSERT_TRUE(cluster_.Acquire("a", segment_, v1::READ_WRITE).ok());
+  EXPECT_EQ(ReasonOf(Fence("a").status()), v1::IN_USE) << "it is alive";
+  expire_a();
+  EXPECT_EQ(ReasonOf(Fence("a", /*confirm=*/false).status()), v1::BAD_ARGUMENT);
+  ASSERT_TRUE(Fence("a").ok());
+  EXPECT_FALSE(Holds("a"));
+  EXPECT_EQ(Get("a").state(), v1::HOST_DOWN);
+}
+
+TEST_F(SessionsTest, AStaleTokenInTheHostsWordIsNotHeld) {
+  cluster_.RegisterHost("a");
+  MakeSegment();
+  ASSERT_TRUE(cluster_.Acquire("a", segment_, v1::READ_WRITE).ok());
+  cluster_.Advance(absl::Seconds(12));
+  cluster_.TickAll();
+  v1::HeldGrant held;
+  held.set_segment_id(1);
+  held.mutable_token()->set_epoch(1);
+  cluster_.RegisterHost("a", 1, 2, {held});
+  EXPECT_FALSE(Holds("a"));
+}
+
+TEST_F(SessionsTest, ASecondMachineWithTheSameIdIsRefusedWhileTheFirstLives) {
+  cluster_.RegisterHost("a", /*boot=*/1);
+  EXPECT_EQ(ReasonOf(cluster_.TryRegister(cluster_.RegisterRequest("a", 2, 1)).status()),
+            v1::IN_USE);
+  cluster_.Advance(absl::Seconds(12));
+  cluster_.TickAll();
+  EXPECT_TRUE(cluster_.TryRegister(cluster_.RegisterRequest("a", 2, 1)).ok());
+}
+
+TEST_F(SessionsTest, RefusesBadRegistrationsAndChangesNothing) {
+  const v1::Register good = cluster_.RegisterRequest("a", 1, 1);
+  const auto before = cluster_.store;
+  const auto refusal = [&](auto change) {
+    v1::Register bad = good;
+    change(bad);
+    return ReasonOf(cluster_.TryRegister(bad).status());
+  };
+  EXPECT_EQ(refusal([](auto& r) { r.set_protocol_version(kSessionProtocolVersion + 1); }),
+            v1::VERSION_TOO_NEW);
+  EXPECT_EQ(refusal([](auto& r) { r.set_host_id("A"); }), v1::BAD_NAME);
+  EXPECT_EQ(refusal([](auto& r) { r.clear_boot_id(); }), v1::BAD_ARGUMENT);
+  EXPECT_EQ(refusal([](auto& r) { r.clear_backend(); }), v1::BAD_ARGUMENT);
+  EXPECT_EQ(refusal([](auto& r) { r.set_revoke_bound_ms(600'001); }), v1::BAD_ARGUMENT);
+  EXPECT_EQ(refusal([](auto& r) {
+              r.set_trust_expiry(true);
+              r.set_backend(v1::DEVDAX);
+            }),
+            v1::BAD_ARGUMENT);
+  EXPECT_EQ(cluster_.store, before);
+}
+
+TEST_F(SessionsTest, ALargerBoundIsDurable) {
+  cluster_.RegisterHost("a");
+  v1::Register request = cluster_.RegisterRequest("a", 1, 1);
+  request.set_revoke_bound_ms(60'000);
+  ASSERT_TRUE(cluster_.TryRegister(request).ok());
+  cluster_.Restart();
+  cluster_.Advance(absl::Seconds(69));
+  cluster_.TickAll();
+  EXPECT_EQ(Get("a").state(), v1::HOST_ALIVE);
+}
+
+TEST_F(SessionsTest, ReportsNeedASessionAndMustBeReports) {
+  cluster_.RegisterHost("a");
+  const auto report = [&](const std::string& session, const v1::NodeMessage& message) {
+    return ReasonOf(cluster_.Run([&](State& state, const Context& context, Changes& changes) {
+      return TakeReport(state, context, "a", session, message, changes);
+    }));
+  };
+  v1::NodeMessage message;
+  EXPECT_EQ(report(cluster_.sessions["a"], message), v1::BAD_ARGUMENT);
+  message.mutable_scrub_progress()->set_scrub_id(7);
+  EXPECT_EQ(report("1.99", message), v1::SESSION_EXPIRED);
+  EXPECT_EQ(report(cluster_.sessions["a"], message), v1::REASON_UNSPECIFIED);
+}
+
+TEST_F(SessionsTest, TrustedExpiryFreesAnEmulatedHost) {
+  v1::Register request = cluster_.RegisterRequest("a", 1, 1);
+  request.set_trust_expiry(true);
+  ASSERT_TRUE(cluster_.TryRegister(request).ok());
+  MakeSegment();
+  ASSERT_TRUE(cluster_.Acquire("a", segment_, v1::READ_WRITE).ok());
+  cluster_.Advance(absl::Seconds(12));
+  cluster_.TickAll();
+  EXPECT_EQ(Get("a").state(), v1::HOST_DOWN);
+  EXPECT_FALSE(Holds("a"));
+}
+
+}  // namespace
+}  // namespace weft
