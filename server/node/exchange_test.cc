@@ -1,0 +1,107 @@
+#include "server/node/exchange.h"
+
+#include <memory>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "server/core/errors.h"
+#include "server/platform/fake_device.h"
+#include "server/platform/fake_random.h"
+
+namespace weft {
+namespace {
+
+constexpr ByteCount kCapacity{8 * kMiB.value()};
+
+class ExchangeTest : public testing::Test {
+ protected:
+  ExchangeEntry NewEntry(uint64_t writer) { return {NewRandom128(random_), ++sequence_, writer}; }
+
+  FakeRandom random_;
+  uint64_t sequence_ = 0;
+  const std::shared_ptr<FakeMedia> media_ = std::make_shared<FakeMedia>(kCapacity);
+  FakeDevice holder_{"dax0.0", media_};
+  FakeDevice newcomer_{"dax3.1", media_};
+};
+
+TEST_F(ExchangeTest, SameMemoryPassesBothWays) {
+  const ExchangeEntry from_holder = NewEntry(1), from_newcomer = NewEntry(2);
+  ASSERT_TRUE(WriteExchange(holder_, 1, from_holder).ok());
+  EXPECT_TRUE(CheckExchange(newcomer_, 1, from_holder).ok());
+  ASSERT_TRUE(WriteExchange(newcomer_, 2, from_newcomer).ok());
+  EXPECT_TRUE(CheckExchange(holder_, 2, from_newcomer).ok());
+}
+
+// A clone has the same label and all earlier entries, but not what was written since.
+TEST_F(ExchangeTest, CloneIsCaughtBothWays) {
+  const ExchangeEntry old = NewEntry(1);
+  ASSERT_TRUE(WriteExchange(holder_, 1, old).ok());
+  FakeDevice clone("dax3.1", media_->Clone());
+  ASSERT_TRUE(CheckExchange(clone, 1, old).ok());
+
+  const ExchangeEntry fresh = NewEntry(1);
+  ASSERT_TRUE(WriteExchange(holder_, 1, fresh).ok());
+  const absl::Status status = CheckExchange(clone, 1, fresh);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReasonOf(status), v1::DEVICE_MISMATCH);
+  EXPECT_NE(status.message().find("challenge 1 of host 1"), absl::string_view::npos) << status;
+
+  ASSERT_TRUE(WriteExchange(clone, 2, NewEntry(2)).ok());
+  EXPECT_EQ(ReasonOf(CheckExchange(holder_, 2, NewEntry(2))), v1::DEVICE_MISMATCH);
+}
+
+// The hosts see one end of the same memory and another end of different memory.
+TEST_F(ExchangeTest, BothAreasMustAgree) {
+  const ExchangeEntry entry = NewEntry(1);
+  for (const LabelCopy area : {LabelCopy::kFirst, LabelCopy::kLast}) {
+    ASSERT_TRUE(WriteExchange(holder_, 9, entry).ok());
+    media_->Poke(ExchangeOffset(9, area, kCapacity), std::vector<uint8_t>(kExchangeEntryBytes));
+    EXPECT_EQ(ReasonOf(CheckExchange(newcomer_, 9, entry)), v1::DEVICE_MISMATCH);
+    const auto reading = ReadExchange(newcomer_, 9);
+    ASSERT_TRUE(reading.ok());
+    EXPECT_EQ(reading->first.has_value(), area != LabelCopy::kFirst);
+    EXPECT_EQ(reading->last.has_value(), area != LabelCopy::kLast);
+  }
+}
+
+TEST_F(ExchangeTest, SlotsDoNotDisturbEachOther) {
+  std::vector<ExchangeEntry> entries;
+  for (uint32_t slot = 0; slot < kExchangeSlots; ++slot) {
+    entries.push_back(NewEntry(slot));
+    ASSERT_TRUE(WriteExchange(holder_, slot, entries.back()).ok());
+  }
+  for (uint32_t slot = 0; slot < kExchangeSlots; ++slot) {
+    EXPECT_TRUE(CheckExchange(newcomer_, slot, entries[slot]).ok()) << slot;
+  }
+}
+
+TEST_F(ExchangeTest, AreasLieBetweenTheLabelAndTheEndOfItsUnit) {
+  EXPECT_EQ(ExchangeOffset(0, LabelCopy::kFirst, kCapacity).value(), 1u << 20);
+  EXPECT_EQ(ExchangeOffset(255, LabelCopy::kFirst, kCapacity).value(), (2u << 20) - 4096);
+  EXPECT_EQ(ExchangeOffset(0, LabelCopy::kLast, kCapacity).value(), 7u << 20);
+}
+
+TEST_F(ExchangeTest, SlotsThatDoNotExistAreRefused) {
+  EXPECT_EQ(ReasonOf(WriteExchange(holder_, kExchangeSlots, NewEntry(1))), v1::BAD_ARGUMENT);
+  EXPECT_EQ(ReasonOf(ReadExchange(holder_, UINT32_MAX).status()), v1::BAD_ARGUMENT);
+}
+
+TEST_F(ExchangeTest, EveryFlippedBitOfAnEntryIsNoticed) {
+  const auto good = EncodeExchange(NewEntry(7), 3, LabelCopy::kLast);
+  ASSERT_TRUE(DecodeExchange(good, 3, LabelCopy::kLast).has_value());
+  EXPECT_FALSE(DecodeExchange(good, 4, LabelCopy::kLast).has_value());
+  EXPECT_FALSE(DecodeExchange(good, 3, LabelCopy::kFirst).has_value());
+  for (size_t bit = 0; bit < kExchangeEntryBytes * 8; ++bit) {
+    auto bytes = good;
+    bytes[bit / 8] ^= static_cast<uint8_t>(1 << (bit % 8));
+    EXPECT_FALSE(DecodeExchange(bytes, 3, LabelCopy::kLast).has_value()) << "bit " << bit;
+  }
+}
+
+TEST_F(ExchangeTest, BadMemoryIsNotTakenForAMismatch) {
+  media_->Poison(ExchangeOffset(5, LabelCopy::kFirst, kCapacity));
+  EXPECT_EQ(ReasonOf(CheckExchange(newcomer_, 5, NewEntry(1))), v1::POISONED);
+}
+
+}  // namespace
+}  // namespace weft
