@@ -161,8 +161,8 @@ struct weft_device_info {
 	__u32 state;			/* WEFT_DEVICE_LIVE, ... */
 	__u32 flags;			/* WEFT_DEVICE_SOFTWARE_COHERENT, ... */
 	__u64 capacity_bytes;
-	__u32 segments;			/* with extents here, the internal one included */
-	__u32 extents;
+	__u32 extents;			/* of all segments, the internal one's two included */
+	__u32 reserved2;
 	__u64 bad_pages;		/* of 4 KiB */
 	__s32 numa_node;
 	__u32 reserved;
@@ -436,8 +436,8 @@ struct weft_host {
  * read(2) on /dev/weft returns whole events, as many as fit (EINVAL when none
  * does), blocking unless O_NONBLOCK; poll says when there are some. Every open of
  * /dev/weft for reading has a queue of its own that begins with the open: list
- * once after opening. When a queue is full the event is dropped, and the next that
- * fits is WEFT_EVENT_OVERFLOW: list again.
+ * once after opening. When a queue is full events are dropped, and after those that
+ * were queued comes one WEFT_EVENT_OVERFLOW: list again.
  */
 #define WEFT_EVENT_OVERFLOW		1	/* length: how many were lost */
 #define WEFT_EVENT_MEMORY_FAILURE	2	/* device, offset, length; segment, if any */

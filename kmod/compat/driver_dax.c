@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The backend for kernels without fsdev_dax: a driver on the dax bus that supplies the
+ * dax_operations which character dax devices lack there.
+ *
+ * A device is bound to it by name (new_id), never by itself. Binding maps the memory as
+ * MEMORY_DEVICE_FS_DAX, with pages that fs-dax can use, and makes a dax_device of
+ * our own: the bus's has no operations. Everything is undone by devm, in reverse
+ * order, first of all weft_unbind(): it takes all access away before the rest goes.
+ */
+#include <linux/cdev.h>
+#include <linux/dax.h>
+#include <linux/fs.h>
+#include <linux/libnvdimm.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+
+#include "../backend.h"
+#include "../bad.h"
+#include "../device.h"
+#include "../poison.h"
+#include "compat.h"
+#include "dax_private.h"
+
+#define WEFT_CHECK_FIELD(type, field)						\
+	static_assert(offsetof(struct type, field) == WEFT_LAYOUT_##type##_##field,	\
+		      "struct " #type " of the target kernel has '" #field "' elsewhere")
+
+WEFT_CHECK_FIELD(dev_dax_range, pgoff);
+WEFT_CHECK_FIELD(dev_dax_range, range);
+WEFT_CHECK_FIELD(dev_dax, dax_dev);
+WEFT_CHECK_FIELD(dev_dax, align);
+WEFT_CHECK_FIELD(dev_dax, dev);
+WEFT_CHECK_FIELD(dev_dax, pgmap);
+WEFT_CHECK_FIELD(dev_dax, nr_range);
+WEFT_CHECK_FIELD(dev_dax, ranges);
+WEFT_CHECK_FIELD(dax_device_driver, ids);
+WEFT_CHECK_FIELD(dax_device_driver, probe);
+WEFT_CHECK_FIELD(dax_device_driver, remove);
+static_assert(sizeof(struct dev_dax_range) == WEFT_LAYOUT_dev_dax_range,
+	      "struct dev_dax_range of the target kernel has another size");
+static_assert(sizeof(struct dax_device_driver) == WEFT_LAYOUT_dax_device_driver,
+	      "struct dax_device_driver of the target kernel has another size");
+
+const char weft_backend_driver[] = KBUILD_MODNAME;
+const u32 weft_backend_method = WEFT_METHOD_DRIVER;
+
+/* A value that no kernel knows: such a driver matches devices by new_id only. */
+#define WEFT_DRIVER_TYPE	0xffff
+
+/* Since 6.9 a bad page is told from other errors; before, the core looks for EIO. */
+#ifdef WEFT_HAVE_DAX_HWPOISON
+#define WEFT_BAD_PAGE_ERROR	(-EHWPOISON)
+#else
+#define WEFT_BAD_PAGE_ERROR	(-EIO)
+#endif
+
+/* A device bound to this driver; freed with the binding. */
+struct weft_bound {
+	struct list_head list;		/* in weft_bound_devices */
+	struct dev_dax *dev_dax;
+	struct dev_pagemap *pgmap;
+	struct dax_device *dax_dev;	/* ours */
+	struct weft_bad *bad;
+	struct weft_device *holder;	/* a reference, under weft_bound_lock */
+};
+
+static LIST_HEAD(weft_bound_devices);
+/* Guards the list and who holds what. Nothing sleeps on others under it. */
+static DEFINE_MUTEX(weft_bound_lock);
+
+/* The range that has page @pgoff of the device, or NULL. */
+static const struct dev_dax_range *weft_bound_range(const struct weft_bound *bound, pgoff_t pgoff)
+{
+	const struct dev_dax *dev_dax = bound->dev_dax;
+	int i;
+
+	for (i = 0; i < dev_dax->nr_range; i++) {
+		const struct dev_dax_range *range = &dev_dax->ranges[i];
+
+		if (pgoff >= range->pgoff &&
+		    pgoff - range->pgoff < PHYS_PFN(range_len(&range->range)))
+			return range;
+	}
+	return NULL;
+}
+
+/*
+ * __va() is right in every range: memremap_pages() puts them all into the linear map.
+ * No vmap space is used, and a kernel address, unlike a bare physical one, is what
+ * read(2) needs to copy from.
+ */
+static long weft_direct_access(struct dax_device *dax_dev, pgoff_t pgoff, long nr_pages,
+			       enum dax_access_mode mode, void **kaddr, pfn_t *pfn)
+{
+	struct weft_bound *bound = dax_get_private(dax_dev);
+	const struct dev_dax_range *range;
+	phys_addr_t phys;
+	long avail;
+
+	if (!bound)
+		return -ENXIO;
+	range = weft_bound_range(bound, pgoff);
+	if (!range)
+		return -ERANGE;
+	phys = range->range.start + PFN_PHYS(pgoff - range->pgoff);
+	avail = min_t(long, nr_pages, PHYS_PFN(range->range.end + 1 - phys));
+	if (mode == DAX_ACCESS && avail > 0) {
+		pgoff_t bad = weft_bad_next(bound->bad, pgoff, pgoff + avail - 1);
+
+		if (bad == pgoff)
+			return WEFT_BAD_PAGE_ERROR;
+		avail = bad - pgoff;
+	}
+	if (kaddr)
+		*kaddr = __va(phys);
+	if (pfn)
+		*pfn = phys_to_pfn_t(phys, PFN_DEV | PFN_MAP);
+	return avail;
+}
+
+/* The dax core asks for one page at a time; nothing here needs it to. */
+static int weft_zero_page_range(struct dax_device *dax_dev, pgoff_t pgoff, size_t nr_pages)
+{
+	while (nr_pages) {
+		void *kaddr;
+		long avail = weft_direct_access(dax_dev, pgoff, nr_pages, DAX_ACCESS, &kaddr, NULL);
+
+		if (avail <= 0)
+			return avail ?: -ERANGE;
+		memset(kaddr, 0, PFN_PHYS(avail));
+		arch_wb_cache_pmem(kaddr, PFN_PHYS(avail));
+		pgoff += avail;
+		nr_pages -= avail;
+	}
+	return 0;
+}
+
+/*
+ * Writes through the caches of @bytes at @addr, which is page @pgoff or inside it; bad
+ * pages that were covered whole are good again.
+ */
+static size_t weft_recovery_write(struct dax_device *dax_dev, pgoff_t pgoff, void *addr,
+				  size_t bytes, struct iov_iter *iter)
+{
+	struct weft_bound *bound = dax_get_private(dax_dev);
+	size_t offset = offset_in_page(addr);
+	size_t done, page;
+
+	if (!bound)
+		return 0;
+	for (page = offset ? PAGE_SIZE - offset : 0; page + PAGE_SIZE <= bytes; page += PAGE_SIZE)
+		weft_bad_unpoison(addr + page);
+	done = _copy_from_iter_flushcache(addr, bytes, iter);
+	for (page = offset ? PAGE_SIZE - offset : 0; page + PAGE_SIZE <= done; page += PAGE_SIZE)
+		weft_bad_remove(bound->bad, pgoff + PHYS_PFN(offset + page));
+	return done;
+}
+
+static const struct dax_operations weft_dax_ops = {
+	.direct_access = weft_direct_access,
+	.zero_page_range = weft_zero_page_range,
+	.recovery_write = weft_recovery_write,
+};
+
+/* The holder, with a reference, or NULL. */
+static struct weft_device *weft_bound_holder(struct weft_bound *bound)
+{
+	struct weft_device *dev;
+
+	mutex_lock(&weft_bound_lock);
+	dev = bound->holder;
+	if (dev)
+		weft_device_get(dev);
+	mutex_unlock(&weft_bound_lock);
+	return dev;
+}
+
+static int weft_memory_failure(struct dev_pagemap *pgmap, unsigned long pfn,
+			       unsigned long nr_pages, int mf_flags)
+{
+	struct weft_bound *bound = pgmap->owner;
+	phys_addr_t phys = PFN_PHYS(pfn);
+	struct weft_device *dev;
+	int i, err = 0;
+
+	for (i = 0; i < bound->dev_dax->nr_range; i++) {
+		const struct dev_dax_range *range = &bound->dev_dax->ranges[i];
+		u64 offset = PFN_PHYS(range->pgoff) + (phys - range->range.start);
+		unsigned long page;
+
+		if (phys < range->range.start || phys > range->range.end)
+			continue;
+		for (page = 0; page < nr_pages; page++)
+			weft_bad_add(bound->bad, PHYS_PFN(offset) + page);
+		dev = weft_bound_holder(bound);
+		if (!dev)
+			return 0;
+		err = weft_poison_report(dev, offset, PFN_PHYS(nr_pages), mf_flags);
+		weft_device_put(dev);
+	}
+	return err;
+}
+
+static const struct dev_pagemap_ops weft_pagemap_ops = {
+	.memory_failure = weft_memory_failure,
+};
+
+/*
+ * So that the device can be named by an open file. The cdev is the one that device_dax
+ * would use; there is nothing to do through it.
+ */
+static int weft_cdev_open(struct inode *inode, struct file *file)
+{
+	return 0;
+}
+
+static const struct file_operations weft_cdev_fops = {
+	.owner = THIS_MODULE,
+	.open = weft_cdev_open,
+	.llseek = noop_llseek,
+};
+
+static void weft_undo_pgmap(void *data)
+{
+	struct weft_bound *bound = data;
+
+	/* A static pgmap outlives the binding, and the next driver brings no ops. */
+	bound->pgmap->ops = NULL;
+	bound->pgmap->owner = NULL;
+}
+
+static void weft_undo_bad(void *data)
+{
+	weft_bad_put(data);
+}
+
+static void weft_undo_dax(void *data)
+{
+	kill_dax(data);
+	put_dax(data);
+}
+
+static void weft_undo_cdev(void *data)
+{
+	cdev_del(data);
+}
+
+static void weft_undo_run(void *data)
+{
+	kill_dev_dax(data);
+}
+
+/* The first thing to be undone, and the last to be done. */
+static void weft_unbind(void *data)
+{
+	struct weft_bound *bound = data;
+	struct weft_device *dev;
+
+	mutex_lock(&weft_bound_lock);
+	list_del(&bound->list);
+	dev = bound->holder;
+	bound->holder = NULL;
+	mutex_unlock(&weft_bound_lock);
+	if (!dev)
+		return;
+	weft_device_die(dev);
+	weft_device_put(dev);
+}
+
+/* A static (pmem) device comes with its page map, a dynamic one needs one of its ranges. */
+static struct dev_pagemap *weft_bound_pgmap(struct dev_dax *dev_dax)
+{
+	struct device *dev = &dev_dax->dev;
+	struct dev_pagemap *pgmap;
+	int i;
+
+	if (static_dev_dax(dev_dax))
+		return dev_dax->nr_range == 1 ? dev_dax->pgmap : ERR_PTR(-EINVAL);
+	if (dev_dax->pgmap)
+		return ERR_PTR(-EINVAL);
+	pgmap = devm_kzalloc(dev, struct_size(pgmap, ranges, dev_dax->nr_range - 1), GFP_KERNEL);
+	if (!pgmap)
+		return ERR_PTR(-ENOMEM);
+	pgmap->nr_range = dev_dax->nr_range;
+	for (i = 0; i < dev_dax->nr_range; i++)
+		pgmap->ranges[i] = dev_dax->ranges[i].range;
+	return pgmap;
+}
+
+static int weft_bound_map(struct weft_bound *bound)
+{
+	struct dev_dax *dev_dax = bound->dev_dax;
+	struct device *dev = &dev_dax->dev;
+	struct dev_pagemap *pgmap;
+	void *addr;
+	int i;
+
+	pgmap = weft_bound_pgmap(dev_dax);
+	if (IS_ERR(pgmap)) {
+		dev_warn(dev, "page map and ranges do not fit each other\n");
+		return PTR_ERR(pgmap);
+	}
+	for (i = 0; i < dev_dax->nr_range; i++) {
+		struct range *range = &dev_dax->ranges[i].range;
+
+		if (!devm_request_mem_region(dev, range->start, range_len(range), dev_name(dev))) {
+			dev_warn(dev, "range %d (%#llx-%#llx) is in use\n", i, range->start,
+				 range->end);
+			return -EBUSY;
+		}
+	}
+	pgmap->type = MEMORY_DEVICE_FS_DAX;
+	pgmap->vmemmap_shift = 0;
+	pgmap->ops = &weft_pagemap_ops;
+	pgmap->owner = bound;
+	bound->pgmap = pgmap;
+	addr = devm_memremap_pages(dev, pgmap);
+	if (IS_ERR(addr)) {
+		weft_undo_pgmap(bound);
+		return PTR_ERR(addr);
+	}
+	return devm_add_action_or_reset(dev, weft_undo_pgmap, bound);
+}
+
+static int weft_bound_make_dax(struct weft_bound *bound)
+{
+	struct device *dev = &bound->dev_dax->dev;
+
+	bound->dax_dev = alloc_dax(bound, &weft_dax_ops);
+	if (IS_ERR(bound->dax_dev))
+		return PTR_ERR(bound->dax_dev);
+	/* As pmem does: writes bypass the caches, reads expect machine checks. */
+	set_dax_nocache(bound->dax_dev);
+	set_dax_nomc(bound->dax_dev);
+	return devm_add_action_or_reset(dev, weft_undo_dax, bound->dax_dev);
+}
+
+static int weft_bound_add_cdev(struct weft_bound *bound)
+{
+	struct dev_dax *dev_dax = bound->dev_dax;
+	struct device *dev = &dev_dax->dev;
+	struct cdev *cdev = dax_inode(dev_dax->dax_dev)->i_cdev;
+	int err;
+
+	cdev_init(cdev, &weft_cdev_fops);
+	cdev->owner = THIS_MODULE;
+	cdev_set_parent(cdev, &dev->kobj);
+	err = cdev_add(cdev, dev->devt, 1);
+	if (err)
+		return err;
+	err = devm_add_action_or_reset(dev, weft_undo_cdev, cdev);
+	if (err)
+		return err;
+	run_dax(dev_dax->dax_dev);
+	return devm_add_action_or_reset(dev, weft_undo_run, dev_dax);
+}
+
+static int weft_probe(struct dev_dax *dev_dax)
+{
+	struct device *dev = &dev_dax->dev;
+	struct weft_bound *bound;
+	int err;
+
+	bound = devm_kzalloc(dev, sizeof(*bound), GFP_KERNEL);
+	if (!bound)
+		return -ENOMEM;
+	bound->dev_dax = dev_dax;
+	bound->bad = weft_bad_create();
+	if (!bound->bad)
+		return -ENOMEM;
+	err = devm_add_action_or_reset(dev, weft_undo_bad, bound->bad);
+	if (!err)
+		err = weft_bound_map(bound);
+	if (!err)
+		err = weft_bound_make_dax(bound);
+	if (!err)
+		err = weft_bound_add_cdev(bound);
+	if (err)
+		return err;
+	mutex_lock(&weft_bound_lock);
+	list_add(&bound->list, &weft_bound_devices);
+	mutex_unlock(&weft_bound_lock);
+	return devm_add_action_or_reset(dev, weft_unbind, bound);
+}
+
+static struct dax_device_driver weft_driver = {
+	.probe = weft_probe,
+#ifndef WEFT_LAYOUT_dax_device_driver_match_always
+	.type = WEFT_DRIVER_TYPE,
+#endif
+};
+
+int weft_backend_init(void)
+{
+	return __dax_driver_register(&weft_driver, THIS_MODULE, KBUILD_MODNAME);
+}
+
+void weft_backend_exit(void)
+{
+	dax_driver_unregister(&weft_driver);
+}
+
+/* REQUIRES: weft_bound_lock. */
+static struct weft_bound *weft_bound_find(dev_t devt)
+{
+	struct weft_bound *bound;
+
+	list_for_each_entry(bound, &weft_bound_devices, list)
+		if (bound->dev_dax->dev.devt == devt)
+			return bound;
+	return NULL;
+}
+
+/* True if the number belongs to a device of the dax bus, whatever drives it. */
+static bool weft_is_dax(dev_t devt)
+{
+	struct device *dev = bus_find_device_by_devt(weft_driver.drv.bus, devt);
+
+	put_device(dev);
+	return dev;
+}
+
+int weft_backend_get(struct file *file, struct weft_device *dev)
+{
+	struct inode *inode = file_inode(file);
+	struct weft_bound *bound;
+	int err = 0;
+
+	if (!S_ISCHR(inode->i_mode) || !weft_is_dax(inode->i_rdev))
+		return -ENODEV;
+	mutex_lock(&weft_bound_lock);
+	bound = weft_bound_find(inode->i_rdev);
+	if (!bound) {
+		err = -EMEDIUMTYPE;
+	} else if (bound->holder) {
+		err = -EBUSY;
+	} else if (!igrab(dax_inode(bound->dax_dev))) {
+		err = -ENODEV;
+	} else {
+		weft_device_get(dev);
+		weft_bad_get(bound->bad);
+		bound->holder = dev;
+		dev->dax_dev = bound->dax_dev;
+		dev->devt = inode->i_rdev;
+		dev->bad = bound->bad;
+	}
+	mutex_unlock(&weft_bound_lock);
+	return err;
+}
+
+void weft_backend_put(struct weft_device *dev)
+{
+	struct weft_bound *bound;
+	bool held = false;
+
+	mutex_lock(&weft_bound_lock);
+	bound = weft_bound_find(dev->devt);
+	if (bound && bound->holder == dev) {
+		bound->holder = NULL;
+		held = true;
+	}
+	mutex_unlock(&weft_bound_lock);
+	if (held)
+		weft_device_put(dev);
+	put_dax(dev->dax_dev);
+}
