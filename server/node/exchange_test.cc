@@ -1,8 +1,10 @@
 #include "server/node/exchange.h"
 
 #include <memory>
+#include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "gtest/gtest.h"
 #include "server/core/errors.h"
 #include "server/platform/fake_device.h"
@@ -96,6 +98,20 @@ TEST_F(ExchangeTest, EveryFlippedBitOfAnEntryIsNoticed) {
     bytes[bit / 8] ^= static_cast<uint8_t>(1 << (bit % 8));
     EXPECT_FALSE(DecodeExchange(bytes, 3, LabelCopy::kLast).has_value()) << "bit " << bit;
   }
+}
+
+// The worked example of docs/formats.md.
+TEST_F(ExchangeTest, BytesAreThoseOfTheDocument) {
+  ExchangeEntry entry;
+  for (uint8_t i = 0; i < 16; ++i) entry.nonce[i] = static_cast<uint8_t>(0x11 * i);
+  entry.sequence = 5;
+  entry.writer = 2;
+  const auto bytes = EncodeExchange(entry, 3, LabelCopy::kLast);
+  EXPECT_EQ(absl::BytesToHexString(std::string(bytes.begin(), bytes.end())),
+            "57656674586368670300000001000000"
+            "00112233445566778899aabbccddeeff"
+            "05000000000000000200000000000000"
+            "0000000000000000000000007ab467d1");
 }
 
 TEST_F(ExchangeTest, BadMemoryIsNotTakenForAMismatch) {
