@@ -252,3 +252,16 @@ bool env_reset(void)
 	}
 	return dax_restore(&dax[0]) & dax_restore(&dax[1]);
 }
+
+bool env_teardown(void)
+{
+	bool given_back = true;
+
+	for (int i = 0; i < 2; i++)
+		if (dax_remove(&dax[i]) || dax_bind(dax[i].name, "device_dax")) {
+			printf("# %s cannot be given back: %s\n", dax[i].name,
+			       strerror(errno));
+			given_back = false;
+		}
+	return given_back;
+}

@@ -29,6 +29,8 @@ extern char driver_name[16];
 
 /* Binds and adds the devices; ends the program when it cannot. */
 void env_setup(void);
+/* Gives the devices back to device_dax; false, with a diagnosis, when it cannot. */
+bool env_teardown(void);
 /*
  * Destroys every segment, disarms the dead-man and puts the devices back as they
  * were. False, with a diagnosis, when something cannot be brought back.

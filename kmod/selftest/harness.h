@@ -30,6 +30,13 @@ void test_fail(const char *file, int line, const char *format, ...);
 __attribute__((noreturn, format(printf, 1, 2)))
 void test_skip(const char *format, ...);
 
+/* Exit statuses of a test. */
+enum { TEST_FAILED = 1, TEST_SKIPPED = 4 };
+
+/* Where test_skip leaves its reason: memory shared with whoever runs the test. */
+#define TEST_SKIP_REASON_BYTES 256
+extern char *test_skip_reason;
+
 #define FAIL(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
 
 /* The condition holds; else the test fails with its text and errno. */

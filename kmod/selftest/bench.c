@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * weft_bench EXT4_FILE ROUNDS: what a segment costs beside its nearest relatives, in rounds
+ * that take each in turn. Medians, and their ratios:
+ *
+ *   first fault   of 2 MiB by a store, against a file of ext4 mounted with -o dax that was
+ *                 written before and is not in the kernel's caches
+ *   refault       after MADV_DONTNEED, against device_dax
+ *   copy          from anonymous memory through the mapping, against device_dax
+ *
+ * The first dax device is Weft's, the second stays with device_dax.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "segment.h"
+
+#define UNITS 32
+#define LENGTH (UNITS * UNIT)
+#define ROUNDS_MAX 1000
+
+struct series {
+	double ns[ROUNDS_MAX];
+	int count;
+};
+
+static int compare(const void *a, const void *b)
+{
+	double difference = *(const double *)a - *(const double *)b;
+
+	return (difference > 0) - (difference < 0);
+}
+
+static double median(struct series *series)
+{
+	qsort(series->ns, series->count, sizeof(*series->ns), compare);
+	return series->ns[series->count / 2];
+}
+
+static void add(struct series *series, double ns)
+{
+	series->ns[series->count++] = ns;
+}
+
+/* Nanoseconds for one store into each unit of a mapping, per unit. */
+static double touch(volatile char *bytes)
+{
+	uint64_t start = now_ns();
+
+	for (int unit = 0; unit < UNITS; unit++)
+		bytes[unit * UNIT] = 1;
+	return (double)(now_ns() - start) / UNITS;
+}
+
+static double refault(char *bytes)
+{
+	CHECK_EQ(madvise(bytes, LENGTH, MADV_DONTNEED), 0);
+	return touch(bytes);
+}
+
+/* Nanoseconds to copy a unit into the mapping. */
+static double copy(char *bytes)
+{
+	static char source[UNIT];
+	uint64_t start;
+
+	memset(source, 1, UNIT);
+	touch(bytes);
+	start = now_ns();
+	for (int unit = 0; unit < UNITS; unit++)
+		memcpy(bytes + unit * UNIT, source, UNIT);
+	return (double)(now_ns() - start) / UNITS;
+}
+
+static char *map_file(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	char *bytes;
+
+	CHECK(fd >= 0);
+	bytes = map_rw(fd, LENGTH);
+	close(fd);
+	return bytes;
+}
+
+static double ext4_first_fault(const char *path)
+{
+	char *bytes;
+	double ns;
+
+	/* Forgets the pages of the file, as a new segment knows none of its own. */
+	CHECK_EQ(write_file("/proc/sys/vm/drop_caches", "3"), 0);
+	bytes = map_file(path);
+	ns = touch(bytes);
+	CHECK_EQ(munmap(bytes, LENGTH), 0);
+	return ns;
+}
+
+static void print(const char *what, const char *other, struct series *ours,
+		  struct series *theirs)
+{
+	printf("%s: segment %.0f ns, %s %.0f ns, ratio %.3f\n", what, median(ours), other,
+	       median(theirs), median(ours) / median(theirs));
+}
+
+static struct series first[2], again[2], copies[2];
+
+static void round_of_all(const char *ext4_file, char *raw)
+{
+	uint64_t segment = segment_make(UNITS);
+	int fd = segment_open(segment, WEFT_MODE_READ_WRITE);
+	char *bytes = map_rw(fd, LENGTH);
+
+	add(&first[0], touch(bytes));
+	add(&first[1], ext4_first_fault(ext4_file));
+	add(&again[0], refault(bytes));
+	add(&again[1], refault(raw));
+	add(&copies[0], copy(bytes));
+	add(&copies[1], copy(raw));
+	CHECK_EQ(segment_info(segment).stats.faults_4k, 0);
+	CHECK_EQ(munmap(bytes, LENGTH), 0);
+	close(fd);
+	CHECK_EQ(segment_destroy(segment, FIRST), 0);
+}
+
+int main(int argc, char **argv)
+{
+	int rounds = argc > 2 ? atoi(argv[2]) : 25;
+	char path[32], *raw;
+
+	CHECK(argc > 1 && rounds > 0 && rounds <= ROUNDS_MAX);
+	env_setup();
+	CHECK_EQ(dax_remove(&dax[1]), 0);
+	CHECK_EQ(dax_bind(dax[1].name, "device_dax"), 0);
+	snprintf(path, sizeof(path), "/dev/%s", dax[1].name);
+	raw = map_file(path);
+	for (int i = 0; i < rounds; i++)
+		round_of_all(argv[1], raw);
+	printf("%d rounds of %d units\n", rounds, UNITS);
+	print("first fault of 2 MiB", "ext4 -o dax", &first[0], &first[1]);
+	print("refault of 2 MiB", "device_dax", &again[0], &again[1]);
+	print("copy of 2 MiB", "device_dax", &copies[0], &copies[1]);
+	return dax_remove(&dax[0]);
+}

@@ -1,0 +1,113 @@
+# Booting guests with the module and the test programs, and counting what they report.
+# Sourced by tools/kernel-test, never run. Needs: filter, and cache.sh.
+# shellcheck shell=bash
+
+# Of the caller: which tests to run, all when empty.
+filter="${filter:-}"
+work="$(mktemp -d "${TMPDIR:-/tmp}/weft-kernel-test.XXXXXX")"
+# Lines "pass NAME", "fail NAME", "skip NAME: REASON", as tools/lib/stages.sh has them.
+results="${WEFT_RESULTS:-${work}/results}"
+: >>"${results}"
+summary=()
+
+# Used by the caller.
+# shellcheck disable=SC2034
+static_modules="nfit nd_pmem dax_pmem device_dax fsdev_dax null_blk"
+# shellcheck disable=SC2034
+cxl_modules="cxl_acpi cxl_pci cxl_mem cxl_pmem cxl_port dax_cxl device_dax fsdev_dax null_blk"
+
+# result pass|fail|skip NAME [REASON]
+result() {
+  echo "$1 $2${3:+: $3}" | tee -a "${results}"
+}
+
+# Turns what the tests of a guest printed into results: guest_results OUTPUT GUEST.
+guest_results() {
+  awk -v guest="$2" '
+    /^not ok / { print "fail " guest " " $5; next }
+    /^ok .* # SKIP/ { reason = $0; sub(/.* # SKIP /, "", reason)
+                      print "skip " guest " " $4 ": " reason; next }
+    /^ok / { print "pass " guest " " $4 }' "$1"
+}
+
+build_selftests() {
+  make -s -C "${weft_root}/kmod/selftest" O="${work}/bin"
+}
+
+module_builds() {
+  if "${qemu_dir}/build_module" "$1" >/dev/null; then
+    result pass "$1 module builds without a warning"
+  else
+    result fail "$1 module builds without a warning"
+    return 1
+  fi
+}
+
+# guest_boot NAME SERIES KIND MODULES STAGES TIMEOUT_S APPEND: leaves the guest's output and
+# kernel log in the directory it prints.
+guest_boot() {
+  local directory="${work}/${1// /-}" entry="${kernels_dir}/$2" file files=()
+  mkdir -p "${directory}"
+  for file in "${work}"/bin/*; do files+=("${file}=$(basename "${file}")"); done
+  "${qemu_dir}/make_initramfs" "${directory}/initramfs" "${entry}" "$4" \
+    "${entry}/build/weft.ko=weft.ko" "${files[@]}"
+  "${qemu_dir}/boot" "$3" "${directory}" "${entry}/vmlinuz" \
+    "weft.run=$5 weft.filter=${filter} weft.count=${WEFT_FUZZ_COUNT:-3000} $7" "$6"
+}
+
+# The same, and prints what it printed; that it ended by itself and that its kernel log is
+# clean are two more results.
+run_guest() {
+  local name="$1" directory="${work}/${1// /-}"
+  printf '\n# %s: kernel %s\n' "${name}" "$(<"${kernels_dir}/$2/release")"
+  guest_boot "$@" || true
+  cat "${directory}/output"
+  guest_results "${directory}/output" "${name}" >"${directory}/results"
+  cat "${directory}/results" >>"${results}"
+  summary+=("${name}: $(tally "${directory}/results")")
+  if grep -q '^# guest finished' "${directory}/output" &&
+    ! grep -q '^Bail out!' "${directory}/output"; then
+    result pass "${name} ran to its end"
+  else
+    tail -n 40 "${directory}/console"
+    result fail "${name} ran to its end"
+  fi
+  if "${qemu_dir}/check_log" "${directory}/console"; then
+    result pass "${name} has a clean kernel log"
+  else
+    result fail "${name} has a clean kernel log"
+  fi
+}
+
+# A host whose revoke is not done in time restarts: the guest must not come to its end.
+run_fence_guest() {
+  local name="$1 fence_action=reboot" directory="${work}/$1-fence"
+  guest_boot "$1-fence" "$1" static "${static_modules}" static_devices,fence_reboot 120 "" || true
+  if grep -q '^# fencing' "${directory}/output" &&
+    ! grep -q '^# guest finished' "${directory}/output"; then
+    result pass "${name}"
+  else
+    cat "${directory}/output"
+    result fail "${name}"
+  fi
+}
+
+# tally RESULTS: "N passed, N failed, N skipped".
+tally() {
+  awk '{ n[$1]++ } END { printf "%d passed, %d failed, %d skipped\n", n["pass"], n["fail"], n["skip"] }' "$1"
+}
+
+# Prints the counts and ends the script.
+results_end() {
+  local failed=0
+  printf '\n'
+  printf '%s\n' "${summary[@]}"
+  if grep '^fail ' "${results}"; then failed=1; fi
+  tally "${results}"
+  if ((failed)); then
+    echo "logs: ${work}" >&2
+  else
+    rm -rf "${work}"
+  fi
+  exit "${failed}"
+}
