@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "harness.h"
 #include "segment.h"
 
-struct dax dax[2];
+struct dax *dax;
 int control;
 char driver_name[16];
 
@@ -153,6 +154,8 @@ void env_setup(void)
 	const char *names = getenv("WEFT_TEST_DEVICES");
 	int i;
 
+	dax = mmap(NULL, 2 * sizeof(*dax), PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	control = open("/dev/weft", O_RDWR | O_CLOEXEC);
 	CHECK(control >= 0);
 	CHECK_EQ(ioctl(control, WEFT_INFO, &info), 0);

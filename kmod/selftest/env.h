@@ -20,8 +20,8 @@ struct dax {
 	uint64_t units;
 };
 
-/* Two devices; tests that need one use the first. */
-extern struct dax dax[2];
+/* Two devices, shared with child processes; tests that need one use the first. */
+extern struct dax *dax;
 /* /dev/weft, opened for reading and writing. */
 extern int control;
 /* The dax driver that the module takes devices from. */

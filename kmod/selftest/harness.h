@@ -47,15 +47,16 @@ extern char *test_skip_reason;
 			     strerror(errno));				\
 	} while (0)
 
-/* Two integers are equal; else the test fails with both. */
+/* Two integers are equal; else the test fails with both and errno. */
 #define CHECK_EQ(actual, expected)					\
 	do {								\
 		long long actual_ = (long long)(actual);		\
 		long long expected_ = (long long)(expected);		\
 									\
 		if (actual_ != expected_)				\
-			FAIL("%s is %lld (0x%llx), not %lld", #actual,	\
-			     actual_, actual_, expected_);		\
+			FAIL("%s is %lld (0x%llx), not %lld (errno: %s)", \
+			     #actual, actual_, actual_, expected_,	\
+			     strerror(errno));				\
 	} while (0)
 
 /* A system call fails with one errno and no other. */

@@ -43,7 +43,7 @@ TEST(list, pages_through_segments_in_order)
 	CHECK_EQ(seen, 7);
 }
 
-TEST(list, serves_callers_with_smaller_and_larger_entries)
+TEST(list, serves_callers_with_larger_entries)
 {
 	struct {
 		struct weft_segment_info info;
@@ -63,21 +63,20 @@ TEST(list, serves_callers_with_smaller_and_larger_entries)
 	for (int i = 0; i < 64; i++)
 		CHECK_EQ(large[0].more[i], 0);
 	CHECK_EQ(large[1].more[0], -1);
-	memset(large, 0xff, sizeof(large));
-	list.cursor = 0;
-	list.entries = 1;
-	list.entry_size = 16;
-	CHECK_EQ(ioctl(control, WEFT_SEGMENT_LIST, &list), 0);
-	CHECK_EQ(large[0].info.segment_id, segment);
-	CHECK_EQ(large[0].info.size_bytes, UNIT);
-	CHECK_EQ(large[0].info.token.epoch, ~0ULL);
 }
 
 TEST(list, refuses_bad_arguments)
 {
-	struct weft_list list = { .size = sizeof(list), .entries = 1, .entry_size = 16 };
+	struct weft_list list = {
+		.size = sizeof(list),
+		.entries = 1,
+		.entry_size = sizeof(struct weft_segment_info),
+	};
 
 	CHECK_ERRNO(ioctl(control, WEFT_SEGMENT_LIST, &list), EFAULT);
+	list.entry_size--;
+	CHECK_ERRNO(ioctl(control, WEFT_SEGMENT_LIST, &list), EINVAL);
+	list.entry_size++;
 	list.object_id = 1;
 	CHECK_ERRNO(ioctl(control, WEFT_SEGMENT_LIST, &list), EINVAL);
 	list.object_id = 0xdead;
