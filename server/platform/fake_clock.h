@@ -18,7 +18,8 @@ class FakeClock final : public Clock {
   BootTime BootNow() const override;
   MonotonicTime MonotonicNow() const override;
   absl::Time UnixNow() const override;
-  bool WaitUntil(absl::Mutex& mu, const absl::Condition& condition, BootTime deadline) override;
+  bool WaitUntil(absl::Mutex& mu, const absl::Condition& condition, BootTime deadline) override
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
   // Moves all three clocks, and ends the waits whose deadline is reached. Waits for the
   // mutex of each, so the caller must hold none of them.

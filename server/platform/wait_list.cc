@@ -7,13 +7,13 @@ void WaitList::Add(Waiter& waiter) {
   waiters_.insert(&waiter);
 }
 
-bool WaitList::Await(Waiter& waiter, const absl::Condition& condition) {
+bool WaitList::Await(absl::Mutex& mu, Waiter& waiter, const absl::Condition& condition) {
   bool holds = false;
   const auto done = [&] {
     holds = condition.Eval();
     return holds || waiter.expired.load(std::memory_order_acquire);
   };
-  waiter.mu.Await(absl::Condition(&done));
+  mu.Await(absl::Condition(&done));
   return holds;
 }
 

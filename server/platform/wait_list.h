@@ -24,7 +24,7 @@ class WaitList {
     Waiter waiter(mu, deadline);
     Add(waiter);
     if (is_over()) waiter.expired.store(true, std::memory_order_relaxed);
-    const bool holds = Await(waiter, condition);
+    const bool holds = Await(mu, waiter, condition);
     Remove(waiter);
     return holds;
   }
@@ -55,8 +55,8 @@ class WaitList {
   };
 
   void Add(Waiter& waiter);
-  bool Await(Waiter& waiter, const absl::Condition& condition)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(waiter.mu);
+  static bool Await(absl::Mutex& mu, Waiter& waiter, const absl::Condition& condition)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Remove(Waiter& waiter);
 
   mutable absl::Mutex list_mu_;

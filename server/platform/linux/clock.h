@@ -24,7 +24,8 @@ class LinuxClock final : public Clock {
   BootTime BootNow() const override;
   MonotonicTime MonotonicNow() const override;
   absl::Time UnixNow() const override;
-  bool WaitUntil(absl::Mutex& mu, const absl::Condition& condition, BootTime deadline) override;
+  bool WaitUntil(absl::Mutex& mu, const absl::Condition& condition, BootTime deadline) override
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
  private:
   void Arm(BootTime at) ABSL_LOCKS_EXCLUDED(timer_mu_);
