@@ -1,5 +1,8 @@
 // What the SDK does over gRPC: segments made, grown, deleted; retries and their limits.
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <set>
 #include <string>
 #include <vector>
@@ -131,6 +134,20 @@ TEST_F(SegmentsTest, ARestartedWeftdIsFoundAgain) {
   weftd_.Stop();
   weftd_.Start();
   service_.Start();
+  EXPECT_TRUE(client_->GetSegment(kName).ok());
+}
+
+TEST_F(SegmentsTest, AChildMayDropTheClient) {
+  ASSERT_TRUE(client_->CreateSegment(kName, kUnit).ok());
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool refused = ReasonName(client_->GetSegment(kName).status()) == "NO_IDENTITY";
+    client_.reset();
+    _exit(refused ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
   EXPECT_TRUE(client_->GetSegment(kName).ok());
 }
 

@@ -61,11 +61,11 @@ absl::StatusOr<std::unique_ptr<FdChannel>> FdChannel::Dial(const std::string& so
 }
 
 absl::StatusOr<v1::Welcome> FdChannel::Greet(const v1::Hello& hello, Deadline deadline) {
-  Waiter waiter;
-  const absl::StatusOr<uint64_t> sequence = Enter(waiter, deadline);
-  if (!sequence.ok()) return sequence.status();
   v1::ClientMessage request;
-  request.set_sequence(*sequence);
+  {
+    absl::MutexLock lock(&mu_);
+    request.set_sequence(++last_sequence_);
+  }
   *request.mutable_hello() = hello;
   absl::Status sent = SendPacket(socket_.get(), request.SerializeAsString(), deadline);
   if (!sent.ok()) return sent;
@@ -74,11 +74,9 @@ absl::StatusOr<v1::Welcome> FdChannel::Greet(const v1::Hello& hello, Deadline de
   if (!packet.ok()) return packet.status();
   const absl::StatusOr<v1::ServerMessage> message = Parse(*packet);
   if (!message.ok()) return message.status();
-  if (message->sequence() != *sequence) return Garbage("no reply to Hello");
+  if (message->sequence() != request.sequence()) return Garbage("no reply to Hello");
   if (message->has_error()) return StatusOf(message->error());
   if (!message->has_welcome()) return Garbage("a reply to Hello that is no Welcome");
-  absl::MutexLock lock(&mu_);
-  waiters_.erase(*sequence);
   return message->welcome();
 }
 

@@ -25,7 +25,11 @@ void HandleTable::Add(const v1::OpenReply& opened) {
 
 bool HandleTable::Remove(uint64_t handle_id) {
   absl::MutexLock lock(&mu_);
-  return entries_.erase(handle_id) > 0;
+  const auto found = entries_.find(handle_id);
+  if (found == entries_.end()) return false;
+  const bool counted = found->second.counted;
+  entries_.erase(found);
+  return counted;
 }
 
 bool HandleTable::Contains(uint64_t handle_id) const {
@@ -35,16 +39,24 @@ bool HandleTable::Contains(uint64_t handle_id) const {
 
 std::optional<std::string> HandleTable::MarkRevoking(uint64_t handle_id,
                                                      const std::string& detail) {
+  absl::MutexLock lock(&mu_);
   return Mark(handle_id, HandleState::kRevoking, detail);
 }
 
 std::optional<std::string> HandleTable::MarkStale(uint64_t handle_id, const std::string& detail) {
+  absl::MutexLock lock(&mu_);
+  return Mark(handle_id, HandleState::kStale, detail);
+}
+
+std::optional<std::string> HandleTable::MarkGone(uint64_t handle_id, const std::string& detail) {
+  absl::MutexLock lock(&mu_);
+  const auto found = entries_.find(handle_id);
+  if (found != entries_.end()) found->second.counted = false;
   return Mark(handle_id, HandleState::kStale, detail);
 }
 
 std::optional<std::string> HandleTable::Mark(uint64_t handle_id, HandleState state,
                                              const std::string& detail) {
-  absl::MutexLock lock(&mu_);
   const auto found = entries_.find(handle_id);
   if (found == entries_.end() || found->second.state >= state) return std::nullopt;
   found->second.state = state;
@@ -86,7 +98,7 @@ v1::Hello HandleTable::MakeHello() const {
   hello.set_protocol_version(kProtocolVersion);
   absl::MutexLock lock(&mu_);
   for (const auto& [id, entry] : entries_) {
-    if (entry.state != HandleState::kStale) *hello.add_handles() = entry.claim;
+    if (entry.counted) *hello.add_handles() = entry.claim;
   }
   return hello;
 }

@@ -27,6 +27,12 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
 
 }  // namespace
 
+SegmentClient::~SegmentClient() {
+  // In a forked child gRPC's threads are not there, and closing a channel would wait for
+  // them: it is left as it is.
+  if (!session_->CheckProcess().ok()) static_cast<void>(new std::shared_ptr<Stub>(stub_));
+}
+
 absl::StatusOr<v1::Segment> SegmentClient::Create(v1::CreateSegmentRequest request) {
   request.set_request_id(NewRequestId());
   v1::Segment segment;

@@ -20,6 +20,7 @@ namespace weft::sdk {
 class SegmentClient {
  public:
   explicit SegmentClient(std::shared_ptr<Session> session) : session_(std::move(session)) {}
+  ~SegmentClient();
 
   absl::StatusOr<v1::Segment> Create(v1::CreateSegmentRequest request);
   absl::StatusOr<v1::Segment> Get(const v1::GetSegmentRequest& request);

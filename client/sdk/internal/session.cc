@@ -112,7 +112,8 @@ absl::Status Session::Connect() {
 
 void Session::Publish(std::unique_ptr<Connection> connection, const v1::Hello& hello) {
   for (const uint64_t id : connection->welcome.stale()) {
-    NotifyGone(id, "its grant was gone when weftd came back");
+    const std::string detail = "its grant was gone when weftd came back";
+    NotifyGone(id, handles_.MarkGone(id, detail), detail);
   }
   {
     absl::MutexLock lock(&mu_);
@@ -127,23 +128,31 @@ void Session::Publish(std::unique_ptr<Connection> connection, const v1::Hello& h
 }
 
 void Session::Maintain() {
+  const BackoffOptions options;
+  Backoff backoff(options, RandomFraction);
   do {
+    // A weftd that welcomes and hangs up is not called without end.
+    const Deadline settled = Deadline::After(options.max);
     const absl::Status end = current()->channel->Run(
         [this](const v1::ServerMessage& message, bool awaited) { Observe(message, awaited); });
+    if (settled.passed()) backoff.Reset();
     absl::MutexLock lock(&mu_);
     connection_ = nullptr;
     last_error_ = end;
-  } while (Reconnect());
+  } while (Reconnect(backoff));
 }
 
-bool Session::Reconnect() {
-  Backoff backoff(BackoffOptions{}, RandomFraction);
+bool Session::Reconnect(Backoff& backoff) {
   for (;;) {
+    {
+      absl::MutexLock lock(&mu_);
+      const Deadline next = Deadline::After(backoff.Next());
+      if (AwaitUntil(mu_, absl::Condition(&stopping_), next)) return false;
+    }
     const absl::Status status = Connect();
-    absl::MutexLock lock(&mu_);
     if (status.ok()) return true;
+    absl::MutexLock lock(&mu_);
     last_error_ = status;
-    if (AwaitUntil(mu_, absl::Condition(&stopping_), Deadline::After(backoff.Next()))) return false;
   }
 }
 
@@ -269,11 +278,11 @@ void Session::Observe(const v1::ServerMessage& message, bool awaited) {
 }
 
 void Session::MarkStale(uint64_t handle_id, const std::string& detail) {
-  NotifyGone(handle_id, detail);
+  NotifyGone(handle_id, handles_.MarkStale(handle_id, detail), detail);
 }
 
-void Session::NotifyGone(uint64_t handle_id, const std::string& detail) {
-  const auto segment = handles_.MarkStale(handle_id, detail);
+void Session::NotifyGone(uint64_t handle_id, const std::optional<std::string>& segment,
+                         const std::string& detail) {
   if (!segment.has_value()) return;
   Notify({.handle_id = handle_id,
           .segment = *segment,

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -53,6 +54,8 @@ class Session {
   absl::Status Call(
       absl::FunctionRef<absl::Status(const Connection& connection, Deadline deadline)> attempt);
   bool IsCurrent(const Connection& connection) const;
+  // NO_IDENTITY (UNAUTHENTICATED) in a forked child.
+  absl::Status CheckProcess() const;
 
   // The handle is then in the table, until Close or CloseLater.
   absl::StatusOr<Opened> Open(const v1::OpenRequest& request);
@@ -74,19 +77,21 @@ class Session {
   explicit Session(const ClientOptions& options);
   ~Session();
 
-  absl::Status CheckProcess() const;
   absl::Status FirstConnect(absl::Duration timeout);
   // Dials, greets, makes the connection current.
   absl::Status Connect();
   void Publish(std::unique_ptr<Connection> connection, const v1::Hello& hello);
   // The reading thread.
   void Maintain();
-  bool Reconnect();
+  // Whether there is a connection again; false: the session is being destroyed.
+  bool Reconnect(Backoff& backoff);
   absl::StatusOr<std::shared_ptr<const Connection>> AwaitConnection(Deadline deadline);
   std::shared_ptr<const Connection> current() const;
 
   void Observe(const v1::ServerMessage& message, bool awaited);
-  void NotifyGone(uint64_t handle_id, const std::string& detail);
+  // To the handle of this segment; nullopt: of none.
+  void NotifyGone(uint64_t handle_id, const std::optional<std::string>& segment,
+                  const std::string& detail);
   void Notify(RevokeNotice notice);
   absl::Status SendClose(const Connection& connection, uint64_t handle_id) const;
   void PostClose(uint64_t handle_id);
