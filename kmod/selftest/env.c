@@ -231,7 +231,8 @@ static bool dax_heal(const struct dax *device)
 
 static bool dax_restore(struct dax *device)
 {
-	if (dax_intact(device))
+	/* A dead-man that fired has revoked the label's segment too. */
+	if (dax_intact(device) && !segment_resume(device->internal, 0, (struct weft_token){}))
 		return dax_heal(device);
 	dax_remove(device);
 	if (!dax_bind(device->name, driver_name) && !dax_add(device, 0))

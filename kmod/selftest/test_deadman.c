@@ -48,6 +48,21 @@ TEST(deadman, fires_and_revokes_every_segment)
 	CHECK(get.done_ns - get.deadline_ns < BOUND_MS * 1000000ULL);
 }
 
+TEST(deadman, revokes_the_label_too_until_it_is_resumed)
+{
+	struct weft_token none = {};
+	int events = events_open();
+	char *label = map_rw(segment_open_token(dax[0].internal, WEFT_MODE_READ_WRITE, none,
+						NULL), 2 * UNIT);
+
+	CHECK_EQ(deadman_arm(20, BOUND_MS), 0);
+	event_wait(events, WEFT_EVENT_DEADMAN_DONE);
+	CHECK_SIGBUS(label);
+	CHECK_EQ(deadman_arm(60000, BOUND_MS), 0);
+	CHECK_EQ(segment_resume(dax[0].internal, 0, none), 0);
+	CHECK_STORES(label, 1);
+}
+
 TEST(deadman, resume_with_the_same_token_after_it_is_set_again)
 {
 	uint64_t segment = segment_make(2);
