@@ -11,7 +11,7 @@
 struct file;
 struct weft_device;
 
-extern const char weft_backend_driver[];	/* the dax driver a device is bound to */
+extern const char *const weft_backend_driver;	/* the dax driver a device is bound to */
 extern const u32 weft_backend_method;		/* WEFT_METHOD_* */
 
 int weft_backend_init(void);

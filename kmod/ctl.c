@@ -67,8 +67,10 @@ static int weft_ctl_grow(struct weft_segment_create *arg,
 	struct weft_extent *extents;
 	int err;
 
-	if (arg->reserved || !arg->extents || arg->extents > WEFT_MAX_SEGMENT_EXTENTS)
+	if (arg->reserved || !arg->extents)
 		return -EINVAL;
+	if (arg->extents > WEFT_MAX_SEGMENT_EXTENTS)
+		return -ENOSPC;
 	extents = vmemdup_user(u64_to_user_ptr(arg->extents_ptr),
 			       arg->extents * sizeof(*extents));
 	if (IS_ERR(extents))

@@ -21,7 +21,7 @@
 #include "events.h"
 #include "revoke.h"
 #include "segment.h"
-#include "trace.h"
+#include "tracepoints.h"
 
 static char *fence_action = "reboot";
 module_param(fence_action, charp, 0444);

@@ -9,8 +9,9 @@
 #include "events.h"
 #include "revoke.h"
 #include "segment.h"
-#include "trace.h"
+#include "tracepoints.h"
 
+/* Described in device.h. */
 DEFINE_MUTEX(weft_lock);
 DEFINE_XARRAY(weft_devices);
 

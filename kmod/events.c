@@ -10,14 +10,10 @@
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 
-/*
- * @lock guards the ring; @read_lock lets one read(2) at a time take from it, so that
- * an event is gone from the ring only when user space has it.
- */
 struct weft_reader {
 	struct list_head list;		/* in weft_readers */
-	struct mutex read_lock;
-	spinlock_t lock;
+	struct mutex read_lock;		/* one read(2) at a time: it peeks, copies, pops */
+	spinlock_t lock;		/* guards what follows */
 	wait_queue_head_t wait;
 	u32 head;			/* events taken */
 	u32 tail;			/* events queued; tail - head <= WEFT_MAX_EVENTS */

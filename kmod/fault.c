@@ -8,7 +8,7 @@
 #include "file.h"
 #include "handle.h"
 #include "segment.h"
-#include "trace.h"
+#include "tracepoints.h"
 
 #define WEFT_UNIT_ORDER	(PMD_SHIFT - PAGE_SHIFT)
 
@@ -101,7 +101,8 @@ static vm_fault_t weft_huge_fault(struct vm_fault *vmf, unsigned int order)
 		ret = weft_fault_checked(vmf, &order, seg, &at);
 	filemap_invalidate_unlock_shared(mapping);
 	weft_fault_count(seg, &at, order, ret);
-	trace_weft_fault(seg->id, handle->id, vmf->pgoff, order, vmf->flags, ret);
+	trace_weft_fault(seg->id, handle->id, vmf->pgoff, order, vmf->flags,
+			 (__force unsigned int)ret);
 	return ret;
 }
 

@@ -4,9 +4,9 @@
 #define WEFT_FILE_H
 
 #include <linux/fs.h>
+#include <linux/iomap.h>
+#include <linux/mm.h>
 
-struct iomap_ops;
-struct vm_operations_struct;
 struct weft_handle;
 struct weft_segment;
 

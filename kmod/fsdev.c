@@ -16,7 +16,7 @@
 struct dax_device *inode_dax(struct inode *inode);
 struct inode *dax_inode(struct dax_device *dax_dev);
 
-const char weft_backend_driver[] = "fsdev_dax";
+const char *const weft_backend_driver = "fsdev_dax";
 const u32 weft_backend_method = WEFT_METHOD_FSDEV;
 
 /*

@@ -13,7 +13,7 @@
 #include "events.h"
 #include "pins.h"
 #include "segment.h"
-#include "trace.h"
+#include "tracepoints.h"
 
 /* The segment that has byte @offset of the device, with a reference; its position there. */
 static struct weft_segment *weft_segment_at(struct weft_device *dev, u64 offset, u64 *pos)
@@ -113,8 +113,7 @@ static void weft_unit_heal(struct weft_segment *seg, loff_t pos, const struct we
 
 static void weft_page_heal(struct weft_segment *seg, loff_t pos, const struct weft_location *at)
 {
-	if (!weft_bad_remove(at->dev->bad, PHYS_PFN(at->offset)))
-		return;
+	weft_bad_remove(at->dev->bad, PHYS_PFN(at->offset));
 	weft_counters_add(&seg->stats, WEFT_RECOVERED_PAGES, 1);
 	weft_counters_add(&at->dev->stats, WEFT_RECOVERED_PAGES, 1);
 	trace_weft_recover(seg->id, pos, at->dev->id, at->offset);

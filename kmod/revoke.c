@@ -22,7 +22,7 @@
 #include "handle.h"
 #include "pins.h"
 #include "segment.h"
-#include "trace.h"
+#include "tracepoints.h"
 
 /* How long to sleep before looking at the pins again. */
 #define WEFT_PIN_POLL_US	1000
@@ -144,10 +144,10 @@ static bool weft_revoke_step(struct weft_segment *seg, struct weft_segment_revok
 
 static int weft_revoke_wait(struct weft_segment *seg, struct weft_segment_revoke *arg)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(arg->timeout_ms);
+	u64 end = ktime_get_ns() + (u64)arg->timeout_ms * NSEC_PER_MSEC;
 
 	while (!weft_revoke_step(seg, arg)) {
-		if (time_after_eq(jiffies, end))
+		if (ktime_get_ns() >= end)
 			return 0;
 		if (signal_pending(current))
 			return -EINTR;

@@ -16,7 +16,7 @@
 #include "flush.h"
 #include "pins.h"
 #include "revoke.h"
-#include "trace.h"
+#include "tracepoints.h"
 
 #define WEFT_FS_MAGIC	0x77656674
 
@@ -78,9 +78,9 @@ static int weft_init_fs_context(struct fs_context *fc)
 	return 0;
 }
 
+/* No owner: the module's own mount would hold the module for ever. Files hold it. */
 static struct file_system_type weft_fs_type = {
 	.name = "weft",
-	.owner = THIS_MODULE,
 	.init_fs_context = weft_init_fs_context,
 	.kill_sb = kill_anon_super,
 };

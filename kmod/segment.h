@@ -39,7 +39,7 @@ struct vfsmount;
 struct weft_segment {
 	struct inode inode;
 	u64 id;
-	struct mutex lock;
+	struct mutex lock;		/* what the table above says */
 	struct weft_map *map;
 	unsigned long *touched;		/* a bit per unit that ever had a mapping entry */
 	bool revoked;

@@ -40,17 +40,18 @@ extern const struct iomap_ops weft_iomap_ops;
 #define WEFT_DEFINE_HUGE_FAULT(handler)
 #endif
 
-/* 6.15: a pfn is a number. */
-#ifdef WEFT_HAVE_PLAIN_PFN
-typedef unsigned long weft_pfn_t;
-#else
+#ifndef WEFT_HAVE_PLAIN_PFN
 #include <linux/pfn_t.h>
-typedef pfn_t weft_pfn_t;
 #endif
 
 static inline vm_fault_t weft_dax_fault(struct vm_fault *vmf, unsigned int order)
 {
-	weft_pfn_t pfn;
+	/* 6.15: a pfn is a number. It is only told for MAP_SYNC faults of file systems. */
+#ifdef WEFT_HAVE_PLAIN_PFN
+	unsigned long pfn;
+#else
+	pfn_t pfn;
+#endif
 
 	return dax_iomap_fault(vmf, weft_fault_size(order), &pfn, NULL, &weft_iomap_ops);
 }

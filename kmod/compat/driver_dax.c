@@ -25,6 +25,8 @@
 #include "compat.h"
 #include "dax_private.h"
 
+/* Sparse lays struct device out otherwise than the compilers do. */
+#ifndef __CHECKER__
 #define WEFT_CHECK_FIELD(type, field)						\
 	static_assert(offsetof(struct type, field) == WEFT_LAYOUT_##type##_##field,	\
 		      "struct " #type " of the target kernel has '" #field "' elsewhere")
@@ -44,8 +46,9 @@ static_assert(sizeof(struct dev_dax_range) == WEFT_LAYOUT_dev_dax_range,
 	      "struct dev_dax_range of the target kernel has another size");
 static_assert(sizeof(struct dax_device_driver) == WEFT_LAYOUT_dax_device_driver,
 	      "struct dax_device_driver of the target kernel has another size");
+#endif
 
-const char weft_backend_driver[] = KBUILD_MODNAME;
+const char *const weft_backend_driver = KBUILD_MODNAME;
 const u32 weft_backend_method = WEFT_METHOD_DRIVER;
 
 /* A value that no kernel knows: such a driver matches devices by new_id only. */

@@ -91,7 +91,7 @@ struct weft_info {
 	__u32 max_stripe_ways;
 	__u32 max_list_entries;
 	__u32 max_events;
-	__u8 driver_name[16];		/* /sys/bus/dax/drivers/...: what a device must be bound to */
+	__u8 driver_name[16];		/* in /sys/bus/dax/drivers, to bind devices to */
 };
 
 /* ---- Devices */
@@ -141,7 +141,7 @@ struct weft_stats {
 	__u64 faults_refused;		/* SIGBUS: revoked, poisoned, past the end */
 	__u64 reads;			/* pieces of read(2), at most 2 MiB each */
 	__u64 writes;
-	__u64 revokes;			/* of segments and handles; of segments touching the device */
+	__u64 revokes;			/* of segments, or handles of them, with bytes here */
 	__u64 flushes;			/* extents written back and invalidated */
 	__u64 flushed_bytes;
 	__u64 zeroed_bytes;
@@ -204,7 +204,7 @@ struct weft_segment_create {
 	__u32 flags;			/* 0 */
 	__u64 segment_id;
 	struct weft_token token;
-	__u32 mode;			/* WEFT_MODE_*: the most that opens may ask for; extend: 0 */
+	__u32 mode;			/* WEFT_MODE_*: the most for opens; extend: 0 */
 	__u32 extents;			/* how many */
 	__aligned_u64 extents_ptr;	/* struct weft_extent[] */
 	__u64 stripe_chunk_bytes;
@@ -444,9 +444,9 @@ struct weft_host {
 #define WEFT_EVENT_DEADMAN_FIRED	3	/* length: bound_ns */
 #define WEFT_EVENT_DEADMAN_DONE		4	/* length: nanoseconds since the deadline */
 #define WEFT_EVENT_FENCE_FAILED		5	/* segment: one that is not revoked */
-#define WEFT_EVENT_HANDLE_RELEASED	6	/* segment, handle, cookie: last file and mapping gone */
+#define WEFT_EVENT_HANDLE_RELEASED	6	/* segment, handle, cookie: last use is over */
 #define WEFT_EVENT_DEVICE_GONE		7	/* device: unbound from its driver */
-#define WEFT_EVENT_SEGMENT_REVOKED	8	/* segment: all pins gone, flushed; length: flushed */
+#define WEFT_EVENT_SEGMENT_REVOKED	8	/* segment; length: bytes flushed */
 
 struct weft_event {
 	__u32 size;			/* of this record */
@@ -499,13 +499,14 @@ struct weft_handle_get {
 #define WEFT_HANDLE_INFO	_IO(WEFT_IOC_TYPE, 0x40)
 
 /* Both sides refuse to build with another layout than the one agreed. */
-#ifdef __cplusplus
+#if defined(__KERNEL__)
+#include <linux/build_bug.h>
+#elif !defined(__cplusplus)
+#include <assert.h>
+#endif
+
 #define WEFT_ASSERT_SIZE(type, bytes) \
 	static_assert(sizeof(type) == (bytes), "the layout of " #type " is part of the ABI")
-#else
-#define WEFT_ASSERT_SIZE(type, bytes) \
-	_Static_assert(sizeof(type) == (bytes), "the layout of " #type " is part of the ABI")
-#endif
 
 WEFT_ASSERT_SIZE(struct weft_token, 16);
 WEFT_ASSERT_SIZE(struct weft_extent, 24);
