@@ -52,7 +52,8 @@ class Executor {
 
   // Runs commands, and what becomes due, until Stop, or until the store belongs to another
   // process: then returns that as FAILED_PRECONDITION STORE_IN_USE. Commands that still
-  // wait are refused. To be called once, on a thread of the caller's.
+  // wait are then refused. Runs on a thread of the caller's; after Stop it does no more
+  // than refuse.
   absl::Status Run() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Makes Run return. Idempotent.

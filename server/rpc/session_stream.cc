@@ -128,8 +128,8 @@ void SessionStream::OnDone() {
 void SessionStream::Take(v1::NodeMessage message) {
   const bool registered = !session_id_.empty();
   if (registered == message.has_register_()) {
-    End(BadMessage(registered ? "a session stream has one Register, its first message"
-                              : "the first message of a session stream must be Register"));
+    Refuse(BadMessage(registered ? "a session stream has one Register, its first message"
+                                 : "the first message of a session stream must be Register"));
   } else if (message.has_register_()) {
     Register(std::move(*message.mutable_register_()));
   } else if (message.has_renew()) {
@@ -141,7 +141,7 @@ void SessionStream::Take(v1::NodeMessage message) {
 
 void SessionStream::Register(v1::Register request) {
   if (absl::Status status = AuthorizeRegister(peer_, request.host_id()); !status.ok()) {
-    End(status);
+    Refuse(status);
     return;
   }
   struct Result {
@@ -221,6 +221,11 @@ void SessionStream::Submit(Lane lane, CommandKind kind, std::string_view method,
     self->OnAnswered();
   };
   deps_.executor.Submit(lane, std::move(command));
+}
+
+void SessionStream::Refuse(const absl::Status& status) {
+  End(status);
+  OnAnswered();
 }
 
 void SessionStream::OnAnswered() {

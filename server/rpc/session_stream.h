@@ -58,6 +58,8 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::NodeMessage, v1::
   // Submits a command whose failure ends the stream; `then` follows its success.
   void Submit(Lane lane, CommandKind kind, std::string_view method, Command::Run run,
               absl::AnyInvocable<void()> then);
+  // Ends the stream in answer to a message that becomes no command.
+  void Refuse(const absl::Status& status);
   void OnAnswered();
 
   // Starts what can be started on the call. Of several threads that come here one does the
@@ -81,7 +83,7 @@ class SessionStream final : public grpc::ServerBidiReactor<v1::NodeMessage, v1::
   absl::Mutex mu_;
   std::deque<v1::CoordinatorMessage> queue_ ABSL_GUARDED_BY(mu_);
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mu_);
-  // Commands that have not been answered.
+  // Messages whose command has not been answered.
   size_t commands_ ABSL_GUARDED_BY(mu_) = 0;
   size_t max_commands_ ABSL_GUARDED_BY(mu_) = 1;
   bool reading_ ABSL_GUARDED_BY(mu_) = false;

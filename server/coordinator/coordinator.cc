@@ -1,0 +1,89 @@
+#include "server/coordinator/coordinator.h"
+
+#include <spdlog/spdlog.h>
+
+#include <exception>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/coordinator/state_metrics.h"
+#include "server/rpc/status.h"
+
+namespace weft {
+namespace {
+
+CoreOptions WithRandom(CoreOptions options, Random& random) {
+  options.random_uuid = [&random] { return NewUuid(random); };
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(const CoordinatorOptions& options,
+                                                                Store& store, Clock& clock,
+                                                                Random& random) {
+  std::unique_ptr<Coordinator> coordinator(new Coordinator(options, store, clock, random));
+  absl::StatusOr<std::unique_ptr<ApiServer>> api =
+      ApiServer::Start(options.server, {coordinator->executor_, clock, coordinator->metrics_});
+  if (!api.ok()) return api.status();
+  coordinator->api_ = *std::move(api);
+  if (absl::Status status = coordinator->StartMetrics(options.metrics_address); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = coordinator->runner_.Load(); !status.ok()) return status;
+  return coordinator;
+}
+
+Coordinator::Coordinator(const CoordinatorOptions& options, Store& store, Clock& clock,
+                         Random& random)
+    : clock_(clock),
+      runner_(store, clock, WithRandom(options.core, random), *this),
+      executor_(runner_, clock, options.executor) {}
+
+// Calls that came since Run returned, or without it, are refused, so that they can end.
+Coordinator::~Coordinator() {
+  executor_.Stop();
+  executor_.Run().IgnoreError();
+}
+
+absl::Status Coordinator::StartMetrics(const std::string& address) {
+  if (address.empty()) return absl::OkStatus();
+  try {
+    exposer_ = std::make_unique<prometheus::Exposer>(address);
+  } catch (const std::exception& error) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot serve metrics on ", address, ": ", error.what(),
+                     " (is the address in use? --metrics-address=none turns them off)"));
+  }
+  state_metrics_ = std::make_shared<StateMetrics>(executor_, clock_);
+  exposer_->RegisterCollectable(metrics_.registry());
+  exposer_->RegisterCollectable(state_metrics_);
+  metrics_address_ = absl::StrCat(address.substr(0, address.rfind(':')), ":",
+                                  exposer_->GetListeningPorts().front());
+  return absl::OkStatus();
+}
+
+void Coordinator::OnLoaded(const State& state) {
+  metrics_.RecordLoad();
+  spdlog::info("state_loaded revision={} pools={} segments={} hosts={} grants={}",
+               state.cluster.revision(), state.pools.size(), state.segments.size(),
+               state.hosts.size(), state.grants.size());
+  api_->OnLoaded(state);
+}
+
+void Coordinator::OnUnloaded(const absl::Status& cause) {
+  spdlog::error("state_dropped reason={} cause=\"{}\"", ResultName(cause),
+                std::string(cause.message()));
+  api_->OnUnloaded();
+}
+
+void Coordinator::OnCommitted(const State& state, const Changes& changes, uint64_t revision) {
+  metrics_.RecordChanges(changes);
+  api_->OnCommitted(state, changes, revision);
+}
+
+void Coordinator::OnCommit(const absl::Status& status, absl::Duration latency) {
+  metrics_.RecordCommit(status, latency);
+}
+
+}  // namespace weft

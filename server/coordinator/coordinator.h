@@ -1,0 +1,79 @@
+// The coordinator, put together.
+
+#ifndef WEFT_SERVER_COORDINATOR_COORDINATOR_H_
+#define WEFT_SERVER_COORDINATOR_COORDINATOR_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "prometheus/exposer.h"
+#include "server/coordinator/command_runner.h"
+#include "server/coordinator/executor.h"
+#include "server/coordinator/metrics.h"
+#include "server/core/state.h"
+#include "server/platform/clock.h"
+#include "server/platform/random.h"
+#include "server/rpc/api_server.h"
+#include "server/store/store.h"
+
+namespace weft {
+
+struct CoordinatorOptions {
+  CoreOptions core;  // `random_uuid` is set by Start
+  ServerOptions server;
+  ExecutorOptions executor;
+  // `host:port` for Prometheus (port 0: any that is free); empty: nowhere.
+  std::string metrics_address;
+};
+
+class Coordinator final : private RunnerObserver {
+ public:
+  // Listens and loads the state; answers begin with Run. All arguments by reference
+  // outlive the coordinator.
+  //   DATA_LOSS STORE_DAMAGED, FAILED_PRECONDITION VERSION_TOO_NEW and other errors of the
+  //   store; errors of StartServer; FAILED_PRECONDITION: the metrics address is in use.
+  static absl::StatusOr<std::unique_ptr<Coordinator>> Start(const CoordinatorOptions& options,
+                                                            Store& store, Clock& clock,
+                                                            Random& random);
+
+  // REQUIRES: Run has returned, or was never called.
+  ~Coordinator() override;
+
+  // Serves until Stop; OK then. FAILED_PRECONDITION STORE_IN_USE when the store has
+  // another owner: this process must end. To be called once, on a thread of the caller's.
+  absl::Status Run() { return executor_.Run(); }
+  // Makes Run return. Thread-safe, idempotent.
+  void Stop() { executor_.Stop(); }
+
+  // With the ports that were bound.
+  const std::vector<std::string>& addresses() const { return api_->addresses(); }
+  // Empty: none.
+  const std::string& metrics_address() const { return metrics_address_; }
+
+ private:
+  Coordinator(const CoordinatorOptions& options, Store& store, Clock& clock, Random& random);
+
+  absl::Status StartMetrics(const std::string& address);
+
+  void OnLoaded(const State& state) override;
+  void OnUnloaded(const absl::Status& cause) override;
+  void OnCommitted(const State& state, const Changes& changes, uint64_t revision) override;
+  void OnRound(size_t commands) override { metrics_.RecordRound(commands); }
+  void OnCommit(const absl::Status& status, absl::Duration latency) override;
+
+  Clock& clock_;
+  CoordinatorMetrics metrics_;
+  CommandRunner runner_;
+  Executor executor_;
+  std::string metrics_address_;
+  std::shared_ptr<prometheus::Collectable> state_metrics_;
+  std::unique_ptr<ApiServer> api_;
+  std::unique_ptr<prometheus::Exposer> exposer_;  // destroyed first
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_COORDINATOR_COORDINATOR_H_

@@ -1,0 +1,113 @@
+// weft-coordinator: flags, the real clock, store and network, and signals.
+
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/coordinator/coordinator.h"
+#include "server/coordinator/flags.h"
+#include "server/core/version.h"
+#include "server/platform/linux/clock.h"
+#include "server/platform/linux/random.h"
+#include "server/rpc/status.h"
+#include "server/store/sqlite_store.h"
+
+namespace weft {
+namespace {
+
+constexpr int kFailure = 1;
+
+int Fail(const char* event, const absl::Status& status) {
+  spdlog::error("{} reason={} error=\"{}\"", event, ResultName(status),
+                std::string(status.message()));
+  return kFailure;
+}
+
+// Blocks the signals that end this process, for it and every thread it will make.
+sigset_t BlockSignals() {
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+CoordinatorOptions OptionsFrom(const CoordinatorFlags& flags) {
+  CoordinatorOptions options;
+  options.core.session_ttl = flags.session_ttl;
+  options.core.version = kVersion;
+  options.server.listen = flags.listen;
+  options.server.allow_insecure = flags.insecure;
+  if (!flags.tls_cert.empty()) {
+    options.server.tls = TlsFiles{flags.tls_cert, flags.tls_key, flags.tls_ca};
+  }
+  options.metrics_address = flags.metrics_address;
+  return options;
+}
+
+// The file appears complete or not at all: scripts wait for it.
+absl::Status WriteReadyFile(const std::string& path, const Coordinator& coordinator) {
+  if (path.empty()) return absl::OkStatus();
+  const std::string temporary = absl::StrCat(path, ".", getpid());
+  std::ofstream file(temporary, std::ios::trunc);
+  for (const std::string& address : coordinator.addresses()) file << "listen=" << address << "\n";
+  file << "metrics=" << coordinator.metrics_address() << "\n";
+  file.close();
+  if (!file || rename(temporary.c_str(), path.c_str()) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat("cannot write ", path));
+  }
+  return absl::OkStatus();
+}
+
+int Main(const CoordinatorFlags& flags) {
+  const sigset_t signals = BlockSignals();
+  auto store = SqliteStore::Open({.path = flags.sqlite_path, .vfs = ""});
+  if (!store.ok()) return Fail("store_failed", store.status());
+  LinuxClock clock;
+  LinuxRandom random;
+  auto coordinator = Coordinator::Start(OptionsFrom(flags), **store, clock, random);
+  if (!coordinator.ok()) return Fail("start_failed", coordinator.status());
+  if (absl::Status status = WriteReadyFile(flags.ready_file, **coordinator); !status.ok()) {
+    return Fail("start_failed", status);
+  }
+  spdlog::info("started version={} listen={} metrics={} store=sqlite:{} session_ttl={}", kVersion,
+               absl::StrJoin((*coordinator)->addresses(), ","), (*coordinator)->metrics_address(),
+               flags.sqlite_path, absl::FormatDuration(flags.session_ttl));
+
+  absl::Status result;
+  std::thread executor([&] {
+    result = (*coordinator)->Run();
+    kill(getpid(), SIGTERM);  // Wakes the wait below if Run ended by itself.
+  });
+  int signal_number = 0;
+  sigwait(&signals, &signal_number);
+  (*coordinator)->Stop();
+  executor.join();
+  coordinator->reset();
+  if (!result.ok()) return Fail("stopped", result);
+  spdlog::info("stopped signal={}", signal_number);
+  return 0;
+}
+
+}  // namespace
+}  // namespace weft
+
+int main(int argc, char** argv) {
+  weft::CoordinatorFlags flags;
+  if (const std::optional<int> code = weft::ParseFlags(argc, argv, &flags)) return *code;
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("weft-coordinator"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  spdlog::set_level(flags.log_level);
+  return weft::Main(flags);
+}

@@ -1,0 +1,72 @@
+// A host's daemon reduced to its side of the session, over real gRPC.
+
+#ifndef WEFT_SERVER_COORDINATOR_FAKE_HOST_H_
+#define WEFT_SERVER_COORDINATOR_FAKE_HOST_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/support/sync_stream.h"
+#include "proto/weft/v1/session.grpc.pb.h"
+
+namespace weft {
+
+// A device's exchange area, shared by the hosts that see the same memory.
+using FakeMedium = std::map<uint32_t, std::string>;
+
+// Does at once what it is assigned. Blocks the test's thread while it waits for messages;
+// not thread-safe.
+class FakeHost {
+ public:
+  FakeHost(std::shared_ptr<grpc::Channel> channel, std::string id, FakeMedium& medium);
+  ~FakeHost();
+
+  // Sends `message` as it is.
+  void Write(const v1::NodeMessage& message) { stream_->Write(message); }
+  // Registers with `devices` and waits for the answer; false: the stream has ended.
+  bool Register(const v1::DeviceInventory& devices = {});
+  // Sends a renewal and waits for its acknowledgement; false: the stream has ended.
+  bool Renew();
+  // Reads and obeys messages until `done`; false: the stream has ended.
+  bool PumpUntil(const std::function<bool()>& done);
+  // Reads until the coordinator ends the stream, and returns why.
+  grpc::Status AwaitEnd();
+
+  // Adds the metadata of the daemon's own calls, or of its client's.
+  void Identify(grpc::ClientContext& context, const std::string& principal = "") const;
+
+  const std::string& session_id() const { return registered_.session_id(); }
+  const v1::Registered& registered() const { return registered_; }
+  // All that is assigned now, by key.
+  const std::map<std::string, v1::Assignment>& assigned() const { return assigned_; }
+  // How often the coordinator sent everything.
+  int wholes() const { return wholes_; }
+  int scrubs_done() const { return scrubs_done_; }
+  // Whether an assignment whose key begins so is there.
+  bool Has(const std::string& key_prefix) const;
+
+ private:
+  bool ReadOne();
+  void Obey(const v1::Assignment& assignment);
+
+  const std::string id_;
+  FakeMedium& medium_;
+  grpc::ClientContext context_;
+  std::unique_ptr<v1::SessionService::Stub> stub_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::NodeMessage, v1::CoordinatorMessage>> stream_;
+  v1::Registered registered_;
+  std::map<std::string, v1::Assignment> assigned_;
+  uint64_t renewals_sent_ = 0;
+  uint64_t renewed_ = 0;
+  int wholes_ = 0;
+  int scrubs_done_ = 0;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_COORDINATOR_FAKE_HOST_H_

@@ -1,0 +1,35 @@
+// The command line and configuration file of weft-coordinator.
+
+#ifndef WEFT_SERVER_COORDINATOR_FLAGS_H_
+#define WEFT_SERVER_COORDINATOR_FLAGS_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "spdlog/common.h"
+
+namespace weft {
+
+struct CoordinatorFlags {
+  std::string sqlite_path = "/var/lib/weft/coordinator.db";
+  std::vector<std::string> listen = {"127.0.0.1:9460"};
+  std::string metrics_address = "127.0.0.1:9461";  // empty: nowhere
+  std::string tls_cert;
+  std::string tls_key;
+  std::string tls_ca;
+  bool insecure = false;
+  absl::Duration session_ttl = absl::Seconds(10);
+  spdlog::level::level_enum log_level = spdlog::level::info;
+  // Written, once the coordinator serves, with what it is bound to; empty: none.
+  std::string ready_file;
+};
+
+// Reads the flags into `*flags`. Returns nothing to go on, or the exit code: 0 after
+// --help and --version, 2 after an error that has been printed.
+std::optional<int> ParseFlags(int argc, const char* const* argv, CoordinatorFlags* flags);
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_COORDINATOR_FLAGS_H_

@@ -1,0 +1,186 @@
+#include "server/rpc/node/grpc_transport.h"
+
+#include <chrono>
+#include <set>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+#include "grpcpp/security/tls_certificate_provider.h"
+#include "grpcpp/security/tls_credentials_options.h"
+#include "proto/weft/v1/device.grpc.pb.h"
+#include "proto/weft/v1/grant.grpc.pb.h"
+#include "server/core/check.h"
+#include "server/rpc/identity.h"
+#include "server/rpc/node/grpc_session_stream.h"
+#include "server/rpc/status.h"
+
+namespace weft {
+namespace {
+
+// A coordinator that restarts is back within a second: gRPC's own pause of up to two
+// minutes would outlast the lease.
+constexpr int kMinReconnectMs = 50;
+constexpr int kMaxReconnectMs = 500;
+// Finds a dead coordinator in well under a lease of 10 s.
+constexpr int kKeepaliveMs = 10'000;
+constexpr int kKeepaliveTimeoutMs = 3'000;
+// Of a call for this daemon or a client whose own deadline is not known.
+constexpr auto kCallTimeout = std::chrono::seconds(5);
+constexpr unsigned kCertificateRefreshSeconds = 1;
+
+std::shared_ptr<grpc::ChannelCredentials> Credentials(const std::optional<TlsFiles>& tls) {
+  if (!tls) return grpc::InsecureChannelCredentials();
+  grpc::experimental::TlsChannelCredentialsOptions options;
+  options.set_certificate_provider(
+      std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+          tls->key, tls->cert, tls->ca, kCertificateRefreshSeconds));
+  options.watch_root_certs();
+  options.watch_identity_key_cert_pairs();
+  return grpc::experimental::TlsCredentials(options);
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
+                                           const std::optional<TlsFiles>& tls) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kMinReconnectMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMinReconnectMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // Two daemons in one test process must not share a connection.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetMaxReceiveMessageSize(-1);
+  return grpc::CreateCustomChannel(address, Credentials(tls), arguments);
+}
+
+}  // namespace
+
+// The calls under way, so that they can be ended.
+class GrpcTransport::CallSet {
+ public:
+  // False: no more calls.
+  bool Add(grpc::ClientContext* context) {
+    absl::MutexLock lock(&mu_);
+    if (closed_) return false;
+    contexts_.insert(context);
+    return true;
+  }
+  void Remove(grpc::ClientContext* context) {
+    absl::MutexLock lock(&mu_);
+    contexts_.erase(context);
+  }
+  void Close() {
+    absl::MutexLock lock(&mu_);
+    closed_ = true;
+    for (grpc::ClientContext* context : contexts_) context->TryCancel();
+    mu_.Await(absl::Condition(
+        +[](std::set<grpc::ClientContext*>* contexts) { return contexts->empty(); }, &contexts_));
+  }
+
+ private:
+  absl::Mutex mu_;
+  bool closed_ ABSL_GUARDED_BY(mu_) = false;
+  std::set<grpc::ClientContext*> contexts_ ABSL_GUARDED_BY(mu_);
+};
+
+void SetCallIdentity(const CallIdentity& caller, grpc::ClientContext& context) {
+  context.AddMetadata(kHostMetadata, caller.host);
+  context.AddMetadata(kSessionMetadata, caller.session_id);
+  if (!caller.principal.empty()) context.AddMetadata(kPrincipalMetadata, caller.principal);
+}
+
+GrpcTransport::GrpcTransport(std::vector<std::string> addresses, const std::optional<TlsFiles>& tls)
+    : calls_(std::make_shared<CallSet>()), current_(addresses.size() - 1) {
+  WEFT_CHECK(!addresses.empty());
+  for (std::string& address : addresses) {
+    auto channel = MakeChannel(address, tls);
+    endpoints_.push_back({std::move(address), std::move(channel)});
+  }
+}
+
+GrpcTransport::~GrpcTransport() { calls_->Close(); }
+
+std::unique_ptr<CoordinatorStream> GrpcTransport::Connect(
+    absl::AnyInvocable<void(v1::CoordinatorMessage)> on_message,
+    absl::AnyInvocable<void(absl::Status)> on_end) {
+  {
+    absl::MutexLock lock(&mu_);
+    current_ = (current_ + 1) % endpoints_.size();
+  }
+  return StartSessionStream(channel(), std::move(on_message), std::move(on_end));
+}
+
+template <typename Request, typename Reply, typename Start>
+void GrpcTransport::Call(const CallIdentity& caller, const Request& request, Done<Reply> done,
+                         Start start) {
+  struct State {
+    grpc::ClientContext context;
+    Request request;
+    Reply reply;
+    Done<Reply> done;
+  };
+  auto state = std::make_shared<State>();
+  state->request = request;
+  state->done = std::move(done);
+  SetCallIdentity(caller, state->context);
+  state->context.set_deadline(std::chrono::system_clock::now() + kCallTimeout);
+  if (!calls_->Add(&state->context)) {
+    state->done(absl::CancelledError("the daemon is stopping"));
+    return;
+  }
+  start(channel(), &state->context, &state->request, &state->reply,
+        [state, calls = calls_](const grpc::Status& status) {
+          const absl::Status result = FromGrpcStatus(status);
+          if (result.ok()) {
+            state->done(std::move(state->reply));
+          } else {
+            state->done(result);
+          }
+          calls->Remove(&state->context);
+        });
+}
+
+void GrpcTransport::AcquireGrant(const CallIdentity& caller, const v1::AcquireGrantRequest& request,
+                                 Done<v1::AcquireGrantResponse> done) {
+  Call(caller, request, std::move(done),
+       [](const auto& channel, auto* context, auto* request, auto* reply, auto then) {
+         v1::GrantService::NewStub(channel)->async()->AcquireGrant(context, request, reply, then);
+       });
+}
+
+void GrpcTransport::ReleaseGrant(const CallIdentity& caller, const v1::ReleaseGrantRequest& request,
+                                 absl::AnyInvocable<void(absl::Status)> done) {
+  Call<v1::ReleaseGrantRequest, google::protobuf::Empty>(
+      caller, request,
+      [done = std::move(done)](absl::StatusOr<google::protobuf::Empty> reply) mutable {
+        done(reply.status());
+      },
+      [](const auto& channel, auto* context, auto* request, auto* reply, auto then) {
+        v1::GrantService::NewStub(channel)->async()->ReleaseGrant(context, request, reply, then);
+      });
+}
+
+void GrpcTransport::GetDevice(const CallIdentity& caller, const v1::GetDeviceRequest& request,
+                              Done<v1::Device> done) {
+  Call(caller, request, std::move(done),
+       [](const auto& channel, auto* context, auto* request, auto* reply, auto then) {
+         v1::DeviceService::NewStub(channel)->async()->GetDevice(context, request, reply, then);
+       });
+}
+
+std::string GrpcTransport::address() const {
+  absl::MutexLock lock(&mu_);
+  return endpoints_[current_].address;
+}
+
+std::shared_ptr<grpc::Channel> GrpcTransport::channel() const {
+  absl::MutexLock lock(&mu_);
+  return endpoints_[current_].channel;
+}
+
+}  // namespace weft
