@@ -2,6 +2,7 @@
 #include "env.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -26,17 +27,18 @@ uint64_t now_ns(void)
 
 bool read_file(const char *path, char *buffer, int size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC), length = 0;
 	ssize_t count;
 
 	if (fd < 0)
 		return false;
-	count = read(fd, buffer, size - 1);
+	do {
+		count = read(fd, buffer + length, size - 1 - length);
+		length += count > 0 ? count : 0;
+	} while (count > 0);
 	close(fd);
-	if (count < 0)
-		return false;
-	buffer[count] = 0;
-	return true;
+	buffer[length] = 0;
+	return count == 0;
 }
 
 int write_file(const char *path, const char *text)
@@ -160,9 +162,9 @@ void env_setup(void)
 	CHECK(control >= 0);
 	CHECK_EQ(ioctl(control, WEFT_INFO, &info), 0);
 	memcpy(driver_name, info.driver_name, sizeof(driver_name) - 1);
-	if (sscanf(names ? names : "dax0.0 dax1.0", "%15s %15s", dax[0].name,
+	if (sscanf(names ? names : "dax0.0,dax1.0", "%15[^,],%15s", dax[0].name,
 		   dax[1].name) != 2)
-		FAIL("WEFT_TEST_DEVICES must name two dax devices");
+		FAIL("WEFT_TEST_DEVICES must be two dax devices");
 	for (i = 0; i < 2; i++) {
 		if (dax_bind(dax[i].name, driver_name))
 			FAIL("cannot bind %s to %s: %s", dax[i].name, driver_name,
@@ -241,20 +243,29 @@ static bool dax_restore(struct dax *device)
 	return false;
 }
 
-bool env_reset(void)
+/* A dead-man that fired can be disarmed as soon as its revokes are done. */
+static bool deadman_disarm(void)
 {
 	struct weft_deadman_set disarm = {
 		.size = sizeof(disarm),
 		.flags = WEFT_DEADMAN_DISARM,
 	};
+	uint64_t give_up = now_ns() + 10 * 1000000000ULL;
 
-	if (!segments_destroy())
-		return false;
-	if (ioctl(control, WEFT_DEADMAN_SET, &disarm)) {
-		printf("# the dead-man cannot be disarmed: %s\n", strerror(errno));
-		return false;
+	while (ioctl(control, WEFT_DEADMAN_SET, &disarm)) {
+		if (errno != EBUSY || now_ns() > give_up) {
+			printf("# the dead-man cannot be disarmed: %s\n", strerror(errno));
+			return false;
+		}
+		sched_yield();
 	}
-	return dax_restore(&dax[0]) & dax_restore(&dax[1]);
+	return true;
+}
+
+bool env_reset(void)
+{
+	return segments_destroy() && deadman_disarm() &&
+	       (dax_restore(&dax[0]) & dax_restore(&dax[1]));
 }
 
 bool env_teardown(void)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * weft_selftest [FILTER]: runs the tests whose name contains FILTER and prints
- * "ok N - name", "not ok N - name" or "ok N - name # SKIP reason" for each.
+ * weft_selftest [FILTER...]: runs the tests whose name contains every FILTER, or none of
+ * those written -FILTER, and prints "ok N - name", "not ok N - name" or
+ * "ok N - name # SKIP reason" for each.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -89,19 +90,30 @@ static bool test_report(const struct selftest *test, int number, bool *failed)
 	return status >= 0;
 }
 
+static bool test_wanted(const struct selftest *test, char **filters)
+{
+	for (; *filters; filters++) {
+		bool unwanted = **filters == '-';
+
+		if (!strstr(test->name, *filters + unwanted) != unwanted)
+			return false;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
-	const char *filter = argc > 1 ? argv[1] : "";
 	const struct selftest *test;
 	bool failed = false;
 	int number = 0;
 
+	(void)argc;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	test_skip_reason = mmap(NULL, TEST_SKIP_REASON_BYTES, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	env_setup();
 	for (test = __start_selftests; test < __stop_selftests; test++)
-		if (strstr(test->name, filter) && !test_report(test, ++number, &failed)) {
+		if (test_wanted(test, argv + 1) && !test_report(test, ++number, &failed)) {
 			printf("Bail out! %s hangs in the kernel\n", test->name);
 			return 1;
 		}

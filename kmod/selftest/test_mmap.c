@@ -31,6 +31,32 @@ TEST(mmap, n_mib_take_exactly_n_over_2_faults_of_2m)
 	CHECK_EQ(stats.faults_refused, 0);
 }
 
+static int count_in(const char *text, const char *wanted)
+{
+	int count = 0;
+
+	for (; (text = strstr(text, wanted)); text++)
+		count++;
+	return count;
+}
+
+TEST(mmap, tracepoints_agree_with_the_statistics)
+{
+	static const char event[] = "/sys/kernel/tracing/events/weft/weft_fault/enable";
+	static char trace[1 << 16];
+	int fd = segment_open(segment_make(16), WEFT_MODE_READ_WRITE);
+
+	if (access(event, F_OK))
+		test_skip("the kernel has no tracepoints");
+	CHECK_EQ(write_file("/sys/kernel/tracing/trace", "\n"), 0);
+	CHECK_EQ(write_file(event, "1"), 0);
+	touch_all(map_rw(fd, 16 * UNIT), 16 * UNIT);
+	CHECK_EQ(write_file(event, "0"), 0);
+	CHECK(read_file("/sys/kernel/tracing/trace", trace, sizeof(trace)));
+	CHECK_EQ(count_in(trace, " order=9 "), 16);
+	CHECK_EQ(count_in(trace, " order=0 "), 0);
+}
+
 TEST(mmap, device_counts_the_faults_of_its_segments)
 {
 	uint64_t before = dax_info(&dax[0]).stats.faults_2m;

@@ -8,6 +8,7 @@ apt_keyring="${WEFT_APT_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 machine_mirror() {
   local codename
   codename="$(. /etc/os-release && echo "${VERSION_CODENAME}")"
+  # shellcheck disable=SC2016
   apt-get indextargets --no-release-info --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' \
     'Created-By: Packages' | awk -v r="${codename}" '$1 == r && $2 == "main" { print $3; exit }'
 }
