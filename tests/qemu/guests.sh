@@ -59,7 +59,7 @@ guest_boot() {
   "${qemu_dir}/make_initramfs" "${directory}/initramfs" "${entry}" "$4" \
     "${entry}/build/weft.ko=weft.ko" "${files[@]}"
   "${qemu_dir}/boot" "$3" "${directory}" "${entry}/vmlinuz" \
-    "weft.run=$5 $7" "$6"
+    "weft.run=$5 $7" "${WEFT_GUEST_TIMEOUT_S:-$6}"
 }
 
 # The same, and prints what it printed; that it ended by itself and that its kernel log is
