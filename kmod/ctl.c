@@ -117,9 +117,11 @@ static int weft_ctl_segment_destroy(void *argument)
 	return weft_segment_destroy(arg->segment_id, &arg->token);
 }
 
+/* Under the grant that the token names, and no later one, as through a handle of it. */
 static int weft_ctl_segment_zero(void *argument)
 {
 	struct weft_segment_zero *arg = argument;
+	struct weft_handle grant = {};
 	struct weft_segment *seg;
 	u64 size;
 	int err;
@@ -130,6 +132,8 @@ static int weft_ctl_segment_zero(void *argument)
 		return -ENOENT;
 	mutex_lock(&seg->lock);
 	size = seg->map->size;
+	grant.seg = seg;
+	grant.grant = seg->grant;
 	if (!PAGE_ALIGNED(arg->offset | arg->length) || arg->offset > size ||
 	    arg->length > size - arg->offset)
 		err = -EINVAL;
@@ -139,7 +143,7 @@ static int weft_ctl_segment_zero(void *argument)
 		err = weft_segment_see_token(seg, &arg->token);
 	mutex_unlock(&seg->lock);
 	if (!err)
-		err = weft_zero(seg, NULL, arg->offset, arg->length, &arg->zeroed_bytes);
+		err = weft_zero(&grant, arg->offset, arg->length, &arg->zeroed_bytes);
 	weft_segment_put(seg);
 	return err;
 }

@@ -303,5 +303,7 @@ void weft_device_die(struct weft_device *dev)
 	weft_revoke_device(dev);
 	WRITE_ONCE(dev->gone, true);
 	trace_weft_device_die(dev);
-	weft_event_emit(&event);
+	/* Nobody has heard of a device that is still being added. */
+	if (dev->id)
+		weft_event_emit(&event);
 }

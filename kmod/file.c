@@ -40,14 +40,13 @@ static int weft_file_fsync(struct file *file, loff_t start, loff_t end, int data
 
 static long weft_file_fallocate(struct file *file, int mode, loff_t pos, loff_t length)
 {
-	struct weft_handle *handle = file->private_data;
 	u64 done;
 
 	if ((mode & ~FALLOC_FL_KEEP_SIZE) != FALLOC_FL_ZERO_RANGE)
 		return -EOPNOTSUPP;
 	if (length > i_size_read(file_inode(file)) - pos)
 		return -ENOSPC;
-	return weft_zero(handle->seg, handle, pos, length, &done);
+	return weft_zero(file->private_data, pos, length, &done);
 }
 
 /* Through /proc, a read-only file could be opened again to write. */

@@ -8,7 +8,6 @@
 #include <linux/mm.h>
 
 struct weft_handle;
-struct weft_segment;
 
 /*
  * Makes a file for the handle in the handle's mode. Takes over the caller's reference
@@ -27,11 +26,10 @@ ssize_t weft_read_iter(struct kiocb *iocb, struct iov_iter *to);	/* io.c */
 ssize_t weft_write_iter(struct kiocb *iocb, struct iov_iter *from);	/* io.c */
 
 /*
- * Zeroes [pos, pos + length), in pieces that each ask @handle (NULL: the segment) again.
- * *done is how far it came. zero.c
+ * Zeroes [pos, pos + length), in pieces that each ask the handle again. *done is how
+ * far it came. zero.c
  */
-int weft_zero(struct weft_segment *seg, const struct weft_handle *handle, loff_t pos, u64 length,
-	      u64 *done);
+int weft_zero(const struct weft_handle *handle, loff_t pos, u64 length, u64 *done);
 
 /* Writes what mappings changed in [start, end] back to memory. zero.c */
 int weft_sync(const struct weft_handle *handle, loff_t start, loff_t end);

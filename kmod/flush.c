@@ -8,6 +8,7 @@
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 
+#include "deadman.h"
 #include "device.h"
 #include "extent.h"
 #include "segment.h"
@@ -45,21 +46,25 @@ static void weft_flush_lines(void *addr, size_t size)
 	clflush_cache_range(addr, size);
 }
 
-static void weft_flush_piece(const struct weft_piece *piece)
+static int weft_flush_piece(const struct weft_piece *piece, const u64 *fence)
 {
 	u64 done;
 
 	for (done = 0; done < piece->length; done += WEFT_UNIT_BYTES) {
 		u64 offset = piece->offset + done;
-		int id = dax_read_lock();
 		void *kaddr;
+		int id;
 
+		if (fence && *fence != weft_fence_now())
+			return -ETIME;
+		id = dax_read_lock();
 		if (!weft_device_kaddr(piece->dev, offset, WEFT_UNIT_BYTES, &kaddr))
 			weft_flush_good(piece->dev, offset, WEFT_UNIT_BYTES, kaddr,
 					weft_flush_lines);
 		dax_read_unlock(id);
 		cond_resched();
 	}
+	return 0;
 }
 
 static u64 weft_batch_flush_bytes(const struct weft_batch *batch)
@@ -79,47 +84,68 @@ static bool weft_flush_all_is_cheaper(u64 bytes)
 	       !boot_cpu_has(X86_FEATURE_HYPERVISOR);
 }
 
-static void weft_flush_one_batch(const struct weft_batch *batch, bool lines)
+/* @lines: not done already with all the rest. */
+static int weft_flush_extent(const struct weft_piece *piece, bool lines, const u64 *fence)
 {
-	u32 i;
+	int err;
 
-	for (i = 0; i < batch->count; i++) {
-		const struct weft_piece *piece = &batch->pieces[i];
-
-		if (!weft_extent_needs_flush(piece))
-			continue;
-		if (lines)
-			weft_flush_piece(piece);
-		weft_counters_add(&piece->dev->stats, WEFT_FLUSHES, 1);
-		weft_counters_add(&piece->dev->stats, WEFT_FLUSHED_BYTES, piece->length);
-		weft_counters_add(&piece->seg->stats, WEFT_FLUSHES, 1);
-		weft_counters_add(&piece->seg->stats, WEFT_FLUSHED_BYTES, piece->length);
-	}
+	if (!weft_extent_needs_flush(piece))
+		return 0;
+	err = lines ? weft_flush_piece(piece, fence) : 0;
+	if (err)
+		return err;
+	weft_counters_add(&piece->dev->stats, WEFT_FLUSHES, 1);
+	weft_counters_add(&piece->dev->stats, WEFT_FLUSHED_BYTES, piece->length);
+	weft_counters_add(&piece->seg->stats, WEFT_FLUSHES, 1);
+	weft_counters_add(&piece->seg->stats, WEFT_FLUSHED_BYTES, piece->length);
+	return 0;
 }
 
-u64 weft_flush_map(const struct weft_map *map)
+/* Flushes everything at once if that is cheaper; false if the lines are still to do. */
+static bool weft_flush_all(u64 bytes)
+{
+	if (!weft_flush_all_is_cheaper(bytes))
+		return false;
+	wbinvd_on_all_cpus();
+	return true;
+}
+
+static u64 weft_map_flush_bytes(const struct weft_map *map)
 {
 	const struct weft_batch *batch;
 	u64 bytes = 0;
-	bool all;
 
 	weft_map_for_each_batch(batch, map)
 		bytes += weft_batch_flush_bytes(batch);
-	all = weft_flush_all_is_cheaper(bytes);
-	if (all)
-		wbinvd_on_all_cpus();
-	weft_map_for_each_batch(batch, map)
-		weft_flush_one_batch(batch, !all);
 	return bytes;
+}
+
+int weft_flush_map(const struct weft_map *map, const u64 *fence, u64 *flushed)
+{
+	u64 bytes = weft_map_flush_bytes(map);
+	bool lines = !weft_flush_all(bytes);
+	const struct weft_batch *batch;
+	u32 i;
+	int err;
+
+	weft_map_for_each_batch(batch, map) {
+		for (i = 0; i < batch->count; i++) {
+			err = weft_flush_extent(&batch->pieces[i], lines, fence);
+			if (err)
+				return err;
+		}
+	}
+	*flushed = bytes;
+	return 0;
 }
 
 void weft_flush_batch(const struct weft_batch *batch)
 {
-	bool all = weft_flush_all_is_cheaper(weft_batch_flush_bytes(batch));
+	bool lines = !weft_flush_all(weft_batch_flush_bytes(batch));
+	u32 i;
 
-	if (all)
-		wbinvd_on_all_cpus();
-	weft_flush_one_batch(batch, !all);
+	for (i = 0; i < batch->count; i++)
+		weft_flush_extent(&batch->pieces[i], lines, NULL);
 }
 
 static void weft_write_back_lines(void *addr, size_t size)

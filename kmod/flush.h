@@ -10,11 +10,12 @@ struct weft_location;
 struct weft_map;
 
 /*
- * Writes back and invalidates the extents that lie on devices coherent by software.
- * Returns how many bytes. Line by line, or the whole caches at once above
- * flush_all_mib, never that under a hypervisor: KVM makes wbinvd a no-op.
+ * Writes back and invalidates the extents that lie on devices coherent by software;
+ * *flushed is how many bytes. Line by line, or the whole caches at once above
+ * flush_all_mib, never that under a hypervisor: KVM makes wbinvd a no-op. Given up
+ * with -ETIME when weft_fence is no longer *@fence (NULL: never).
  */
-u64 weft_flush_map(const struct weft_map *map);
+int weft_flush_map(const struct weft_map *map, const u64 *fence, u64 *flushed);
 
 /* As weft_flush_map(), for extents that nobody has yet: forgets what they held. */
 void weft_flush_batch(const struct weft_batch *batch);

@@ -35,10 +35,21 @@ static ssize_t weft_write_piece(struct kiocb *iocb, struct iov_iter *iter,
 	return weft_poison_write(iocb, iter, seg, &at);
 }
 
+static void weft_count_piece(struct weft_segment *seg, loff_t pos, bool write)
+{
+	enum weft_counter which = write ? WEFT_WRITES : WEFT_READS;
+	struct weft_location at;
+
+	weft_map_resolve(seg->map, pos, &at);
+	weft_counters_add(&seg->stats, which, 1);
+	weft_counters_add(&at.dev->stats, which, 1);
+}
+
 static ssize_t weft_locked_piece(struct kiocb *iocb, struct iov_iter *iter, bool write)
 {
 	struct weft_handle *handle = iocb->ki_filp->private_data;
 	struct weft_segment *seg = handle->seg;
+	loff_t pos = iocb->ki_pos;
 	ssize_t ret;
 
 	if (write)
@@ -52,12 +63,12 @@ static ssize_t weft_locked_piece(struct kiocb *iocb, struct iov_iter *iter, bool
 			      dax_iomap_rw(iocb, iter, &weft_iomap_ops);
 		pagefault_enable();
 	}
+	if (ret > 0)
+		weft_count_piece(seg, pos, write);
 	if (write)
 		inode_unlock(&seg->inode);
 	else
 		inode_unlock_shared(&seg->inode);
-	if (ret > 0)
-		weft_counters_add(&seg->stats, write ? WEFT_WRITES : WEFT_READS, 1);
 	return ret;
 }
 
@@ -86,20 +97,29 @@ static ssize_t weft_piece(struct kiocb *iocb, struct iov_iter *iter, size_t size
 	return ret;
 }
 
+/*
+ * A piece that moves nothing although the user's memory could be brought in is tried
+ * again: it may have been taken away in between. Not for ever: copying fails too where
+ * memory has gone bad and nobody has been told yet.
+ */
+#define WEFT_PIECE_TRIES	16
+
 static ssize_t weft_rw(struct kiocb *iocb, struct iov_iter *iter, bool write)
 {
 	loff_t size = i_size_read(file_inode(iocb->ki_filp));
+	int tries = WEFT_PIECE_TRIES;
 	ssize_t done = 0, ret = 0;
 
 	while (iov_iter_count(iter) && iocb->ki_pos < size) {
 		u64 to_unit = WEFT_UNIT_BYTES - (iocb->ki_pos & (WEFT_UNIT_BYTES - 1));
 
 		ret = weft_piece(iocb, iter, min_t(u64, iov_iter_count(iter), to_unit), write);
-		if (ret == -EFAULT && !fatal_signal_pending(current) &&
+		if (ret == -EFAULT && --tries && !fatal_signal_pending(current) &&
 		    weft_fault_in(iter, 1, write))
 			continue;
 		if (ret <= 0)
 			break;
+		tries = WEFT_PIECE_TRIES;
 		done += ret;
 		cond_resched();
 	}

@@ -8,6 +8,8 @@
  * The same with i_rwsem for pieces of read and write. Only then do pins mean
  * anything: fast GUP checks the page table entry again after taking its reference.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include "revoke.h"
 
 #include <linux/delay.h>
@@ -84,7 +86,7 @@ u64 weft_segment_settle(struct weft_segment *seg, u64 *flushed)
 	seg->pinned = weft_segment_pins(seg);
 	if (seg->pinned)
 		return seg->pinned;
-	event.length = weft_flush_map(seg->map);
+	weft_flush_map(seg->map, NULL, &event.length);
 	*flushed += event.length;
 	seg->settled = true;
 	weft_event_emit(&event);
@@ -225,7 +227,7 @@ static int weft_segment_revive(struct weft_segment *seg, u64 fence, u32 mode)
 static int weft_segment_resume(struct weft_segment *seg, const struct weft_segment_resume *arg)
 {
 	int order = weft_token_compare(&arg->token, &seg->token);
-	u64 fence;
+	u64 fence, flushed;
 	int err;
 
 	err = weft_deadman_admit(&fence);
@@ -238,8 +240,9 @@ static int weft_segment_resume(struct weft_segment *seg, const struct weft_segme
 	if (!seg->settled)
 		return -EBUSY;
 	/* What others wrote meanwhile must not be hidden by what was cached before. */
-	weft_flush_map(seg->map);
-	err = weft_segment_revive(seg, fence, arg->mode);
+	err = weft_flush_map(seg->map, &fence, &flushed);
+	if (!err)
+		err = weft_segment_revive(seg, fence, arg->mode);
 	if (!err)
 		seg->token = arg->token;
 	return err;

@@ -200,15 +200,26 @@ static void weft_growth_drop(struct weft_growth *grow)
 		weft_batch_free(grow->batch);
 }
 
-static int weft_growth_prepare(struct weft_growth *grow, struct weft_segment *seg,
-			       const struct weft_segment_create *arg,
-			       const struct weft_extent *extents)
+/*
+ * The new extents, as memory that this host's caches know nothing of. Takes long for
+ * large ones on devices coherent by software: no lock may be held.
+ */
+static int weft_growth_begin(struct weft_growth *grow, struct weft_segment *seg,
+			     const struct weft_segment_create *arg,
+			     const struct weft_extent *extents)
 {
 	*grow = (struct weft_growth) {};
 	grow->batch = weft_batch_create(seg, extents, arg->extents, arg->stripe_chunk_bytes,
 					arg->stripe_ways);
 	if (IS_ERR(grow->batch))
 		return PTR_ERR(grow->batch);
+	weft_flush_batch(grow->batch);
+	return 0;
+}
+
+/* REQUIRES: seg->lock, or that nobody else knows the segment. */
+static int weft_growth_prepare(struct weft_growth *grow, struct weft_segment *seg)
+{
 	grow->map = weft_map_create(seg->map, grow->batch);
 	if (IS_ERR(grow->map))
 		return PTR_ERR(grow->map);
@@ -320,10 +331,11 @@ int weft_segment_create(struct weft_segment_create *arg, const struct weft_exten
 	if (!seg)
 		return -ENOMEM;
 
-	err = weft_growth_prepare(&grow, seg, arg, extents);
+	err = weft_growth_begin(&grow, seg, arg, extents);
+	if (!err)
+		err = weft_growth_prepare(&grow, seg);
 	if (err)
 		goto drop;
-	weft_flush_batch(grow.batch);
 	arg->segment_bytes = grow.map->size;
 	/* Both before the segment can be found, and destroyed, by others. */
 	__module_get(THIS_MODULE);
@@ -342,37 +354,29 @@ drop:
 }
 
 /* REQUIRES: seg->lock. */
-static int weft_extend_locked(struct weft_segment *seg, struct weft_segment_create *arg,
-			      const struct weft_extent *extents)
+static int weft_extend_locked(struct weft_segment *seg, const struct weft_token *token,
+			      struct weft_growth *grow)
 {
-	struct weft_growth grow;
 	int err;
 
-	err = weft_segment_see_token(seg, &arg->token);
+	err = weft_segment_see_token(seg, token);
 	if (!err)
 		err = weft_segment_check(seg);
+	if (!err)
+		err = weft_growth_prepare(grow, seg);
 	if (err)
 		return err;
-	err = weft_growth_prepare(&grow, seg, arg, extents);
-	if (err)
-		goto drop;
-	weft_flush_batch(grow.batch);
 	mutex_lock(&weft_lock);
-	err = weft_batch_claim(grow.batch);
+	err = weft_batch_claim(grow->batch);
 	mutex_unlock(&weft_lock);
-	if (err)
-		goto drop;
-	weft_growth_commit(&grow, seg);
-	arg->segment_bytes = seg->map->size;
-	return 0;
-
-drop:
-	weft_growth_drop(&grow);
+	if (!err)
+		weft_growth_commit(grow, seg);
 	return err;
 }
 
 int weft_segment_extend(struct weft_segment_create *arg, const struct weft_extent *extents)
 {
+	struct weft_growth grow;
 	struct weft_segment *seg;
 	int err;
 
@@ -381,10 +385,16 @@ int weft_segment_extend(struct weft_segment_create *arg, const struct weft_exten
 	seg = weft_segment_find(arg->segment_id);
 	if (!seg)
 		return -ENOENT;
-	mutex_lock(&seg->lock);
-	err = weft_extend_locked(seg, arg, extents);
-	mutex_unlock(&seg->lock);
-	if (!err)
+	err = weft_growth_begin(&grow, seg, arg, extents);
+	if (!err) {
+		mutex_lock(&seg->lock);
+		err = weft_extend_locked(seg, &arg->token, &grow);
+		arg->segment_bytes = seg->map->size;
+		mutex_unlock(&seg->lock);
+	}
+	if (err)
+		weft_growth_drop(&grow);
+	else
 		trace_weft_segment_extend(seg, arg->segment_bytes);
 	weft_segment_put(seg);
 	return err;

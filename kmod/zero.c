@@ -12,11 +12,6 @@
 #include "poison.h"
 #include "segment.h"
 
-static int weft_use_check(const struct weft_segment *seg, const struct weft_handle *handle)
-{
-	return handle ? weft_handle_check(handle) : weft_segment_check(seg);
-}
-
 static u64 weft_to_unit_end(loff_t pos)
 {
 	return WEFT_UNIT_BYTES - (pos & (WEFT_UNIT_BYTES - 1));
@@ -41,9 +36,9 @@ static int weft_zero_piece(struct weft_segment *seg, loff_t pos, u64 length)
 	return err;
 }
 
-int weft_zero(struct weft_segment *seg, const struct weft_handle *handle, loff_t pos, u64 length,
-	      u64 *done)
+int weft_zero(const struct weft_handle *handle, loff_t pos, u64 length, u64 *done)
 {
+	struct weft_segment *seg = handle->seg;
 	int err = 0;
 
 	for (*done = 0; *done < length && !err;) {
@@ -52,7 +47,7 @@ int weft_zero(struct weft_segment *seg, const struct weft_handle *handle, loff_t
 		if (signal_pending(current))
 			return -EINTR;
 		inode_lock(&seg->inode);
-		err = weft_use_check(seg, handle);
+		err = weft_handle_check(handle);
 		if (!err)
 			err = weft_zero_piece(seg, pos + *done, size);
 		inode_unlock(&seg->inode);
