@@ -193,6 +193,8 @@ static bool segments_destroy(void)
 			return true;
 		destroy.segment_id = info.segment_id;
 		destroy.token = info.last_token;
+		/* Pages may be pinned until a child that was killed is gone. */
+		segment_revoke(info.segment_id, 0, info.last_token, 10000);
 		if (ioctl(control, WEFT_SEGMENT_DESTROY, &destroy)) {
 			printf("# segment %llu cannot be destroyed: %s\n",
 			       info.segment_id, strerror(errno));
