@@ -1,0 +1,112 @@
+// Calls of Weft's gRPC services, for programs that administer it: the coordinator's API,
+// or the services on weftd's local socket. Applications use client/sdk/weft.h.
+
+#ifndef WEFT_CLIENT_SDK_ADMIN_RPC_CLIENT_H_
+#define WEFT_CLIENT_SDK_ADMIN_RPC_CLIENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/sdk/internal/random.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/support/status.h"
+#include "proto/weft/v1/event.pb.h"
+
+namespace weft::sdk {
+
+// Paths of PEM files: this program's certificate chain and key, and the certificates that
+// sign the server's.
+struct ClientTlsFiles {
+  std::string cert;
+  std::string key;
+  std::string ca;
+};
+
+struct RpcClientOptions {
+  // `host:port` or `unix:PATH`.
+  std::string address;
+  // Absent: no TLS.
+  std::optional<ClientTlsFiles> tls = std::nullopt;
+  // Of Client::GetEndpoint, for weftd's socket; empty: none. Valid as long as that Client.
+  std::string ticket = "";
+  // The longest that one call takes, retries included.
+  absl::Duration timeout = absl::Seconds(10);
+};
+
+// Thread-safe. Connects when first used, and again whenever the connection is lost.
+//
+// Every call is repeated, with backoff and with the same request id, while the server
+// cannot be reached, has too much to do, or does not know how an attempt ended. Errors: the
+// method's own, with their reasons (server/core/errors.h); UNREACHABLE (UNAVAILABLE: names
+// the address); OUTCOME_UNKNOWN (DEADLINE_EXCEEDED: no answer in time).
+class RpcClient {
+ public:
+  // FAILED_PRECONDITION: a file of `options.tls` cannot be read.
+  static absl::StatusOr<std::unique_ptr<RpcClient>> Make(RpcClientOptions options);
+
+  template <typename Stub, typename Request, typename Reply>
+  using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Reply*);
+
+  // One call: `Call(&v1::PoolService::Stub::GetPool, request)`. A request that has a
+  // request_id gets a random one.
+  template <typename Stub, typename Request, typename Reply>
+  absl::StatusOr<Reply> Call(Method<Stub, Request, Reply> method, Request request) {
+    if constexpr (requires { request.set_request_id(std::string()); }) {
+      request.set_request_id(NewRequestId());
+    }
+    Stub stub(channel_);
+    Reply reply;
+    absl::Status status = Repeat(
+        [&](grpc::ClientContext& context) { return (stub.*method)(&context, request, &reply); });
+    if (!status.ok()) return status;
+    return reply;
+  }
+
+  // All pages of a List method; `items` gives the repeated field of a page.
+  template <typename Stub, typename Request, typename Reply, typename Items>
+  auto List(Method<Stub, Request, Reply> method, Request request, Items items)
+      -> absl::StatusOr<std::vector<
+          typename std::remove_reference_t<decltype(*items(std::declval<Reply&>()))>::value_type>> {
+    std::vector<
+        typename std::remove_reference_t<decltype(*items(std::declval<Reply&>()))>::value_type>
+        all;
+    do {
+      absl::StatusOr<Reply> page = Call(method, request);
+      if (!page.ok()) return page.status();
+      for (auto& item : *items(*page)) all.push_back(std::move(item));
+      request.set_page_token(page->next_page_token());
+    } while (!request.page_token().empty());
+    return all;
+  }
+
+  // Calls `on_event` with each event after `after_revision` (0: from the oldest kept), in
+  // order and each once, until it returns false: then OK. A lost connection is made again;
+  // the options' timeout is how long that may take. Errors: EVENTS_COMPACTED
+  // (OUT_OF_RANGE), UNREACHABLE.
+  absl::Status WatchEvents(uint64_t after_revision,
+                           absl::FunctionRef<bool(const v1::Event&)> on_event);
+
+ private:
+  RpcClient(RpcClientOptions options, std::shared_ptr<grpc::Channel> channel)
+      : options_(std::move(options)), channel_(std::move(channel)) {}
+
+  absl::Status Repeat(absl::FunctionRef<grpc::Status(grpc::ClientContext&)> attempt);
+  // `error` with what the caller can do about it.
+  absl::Status Explain(const absl::Status& error) const;
+
+  const RpcClientOptions options_;
+  const std::shared_ptr<grpc::Channel> channel_;
+};
+
+}  // namespace weft::sdk
+
+#endif  // WEFT_CLIENT_SDK_ADMIN_RPC_CLIENT_H_
