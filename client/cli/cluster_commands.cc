@@ -1,0 +1,163 @@
+// weft grant, host and status.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "client/cli/arguments.h"
+#include "client/cli/choices.h"
+#include "client/cli/command.h"
+#include "client/cli/table.h"
+#include "proto/weft/v1/cluster.grpc.pb.h"
+#include "proto/weft/v1/grant.grpc.pb.h"
+#include "proto/weft/v1/host.grpc.pb.h"
+
+namespace weft::cli {
+namespace {
+
+std::string Millis(uint64_t ms) { return absl::FormatDuration(absl::Milliseconds(ms)); }
+
+std::string GrantTable(const std::vector<v1::Grant>& grants) {
+  Table table({"SEGMENT", "HOST", "MODE", "STATE", "TOKEN"});
+  for (const v1::Grant& grant : grants) {
+    table.AddRow({ShortName(grant.segment()), ShortName(grant.host()), Choice(grant.mode()),
+                  Choice(grant.state(), "GRANT_"),
+                  absl::StrCat(grant.token().epoch(), ".", grant.token().counter())});
+  }
+  return table.ToString();
+}
+
+absl::Status ListGrants(Context& context, const std::string& segment) {
+  v1::ListGrantsRequest request;
+  request.set_parent("pools/-/segments/-");
+  if (!segment.empty()) {
+    const absl::StatusOr<std::string> parent = SegmentResource(segment);
+    if (!parent.ok()) return parent.status();
+    request.set_parent(*parent);
+  }
+  const auto grants = context.List(&v1::GrantService::Stub::ListGrants, request,
+                                   [](auto& page) { return page.mutable_grants(); });
+  if (!grants.ok()) return grants.status();
+  context.Print(*grants, GrantTable);
+  return absl::OkStatus();
+}
+
+std::string HostText(const v1::Host& host) {
+  Properties text;
+  text.Add("host", ShortName(host.name()));
+  text.Add("state", Choice(host.state(), "HOST_"));
+  text.Add("backend", Choice(host.backend()));
+  text.Add("can revoke", host.can_revoke() ? "yes" : "no");
+  text.Add("lease", Millis(host.ttl_ms()));
+  text.Add("revoke bound", Millis(host.revoke_bound_ms()));
+  text.Add("last renewal", absl::StrCat(Millis(host.renewal_age_ms()), " ago"));
+  text.Add("grants", absl::StrCat(host.grants()));
+  text.Add("session", host.session_id());
+  text.Add("boot id", host.boot_id());
+  text.Add("weftd", host.weftd_version());
+  text.Add("metrics", host.metrics_address());
+  return text.ToString();
+}
+
+std::string HostTable(const std::vector<v1::Host>& hosts) {
+  Table table({"HOST", "STATE", "BACKEND", ">LEASE", ">RENEWED", ">GRANTS", "WEFTD", "METRICS"});
+  for (const v1::Host& host : hosts) {
+    table.AddRow({ShortName(host.name()), Choice(host.state(), "HOST_"), Choice(host.backend()),
+                  Millis(host.ttl_ms()), absl::StrCat(Millis(host.renewal_age_ms()), " ago"),
+                  absl::StrCat(host.grants()), host.weftd_version(), host.metrics_address()});
+  }
+  return table.ToString();
+}
+
+absl::Status ListHosts(Context& context) {
+  const auto hosts = context.List(&v1::HostService::Stub::ListHosts, v1::ListHostsRequest(),
+                                  [](auto& page) { return page.mutable_hosts(); });
+  if (!hosts.ok()) return hosts.status();
+  context.Print(*hosts, HostTable);
+  return absl::OkStatus();
+}
+
+absl::Status ShowHost(Context& context, const std::string& text) {
+  const absl::StatusOr<std::string> name = HostResource(text);
+  if (!name.ok()) return name.status();
+  v1::GetHostRequest request;
+  request.set_name(*name);
+  const absl::StatusOr<v1::Host> host = context.Call(&v1::HostService::Stub::GetHost, request);
+  if (!host.ok()) return host.status();
+  context.Print(*host, HostText);
+  return absl::OkStatus();
+}
+
+absl::Status FenceHost(Context& context, const std::string& text, bool confirmed) {
+  const absl::StatusOr<std::string> name = HostResource(text);
+  if (!name.ok()) return name.status();
+  v1::FenceHostRequest request;
+  request.set_name(*name);
+  request.set_confirm_powered_off(confirmed);
+  const absl::StatusOr<v1::Host> host = context.Call(&v1::HostService::Stub::FenceHost, request);
+  if (!host.ok()) return host.status();
+  context.Print(*host, HostText);
+  return absl::OkStatus();
+}
+
+std::string StatusText(const v1::ClusterStatus& status) {
+  const v1::Usage& usage = status.usage();
+  Properties text;
+  text.Add("cluster", status.cluster_uuid());
+  text.Add("coordinator",
+           absl::StrCat(status.coordinator_version(), ", up ", Millis(status.uptime_ms())));
+  text.Add("revision", absl::StrCat(status.revision()));
+  text.Add("epoch", absl::StrCat(status.epoch()));
+  text.Add("hosts", absl::StrCat(status.hosts_alive(), " alive of ", status.hosts_total()));
+  text.Add("pools", absl::StrCat(status.pools()));
+  text.Add("segments", absl::StrCat(status.segments()));
+  text.Add("grants", absl::StrCat(status.grants()));
+  text.Add("scrubs pending", absl::StrCat(status.scrubs_pending()));
+  text.Add("capacity", Size(usage.capacity_bytes()));
+  text.Add("free", Size(usage.free_bytes()));
+  text.Add("used", Size(usage.used_bytes()));
+  text.Add("scrubbing", Size(usage.scrubbing_bytes()));
+  text.Add("quarantined", Size(usage.quarantined_bytes()));
+  return text.ToString();
+}
+
+absl::Status ShowStatus(Context& context) {
+  const absl::StatusOr<v1::ClusterStatus> status =
+      context.Call(&v1::ClusterService::Stub::GetStatus, v1::GetStatusRequest());
+  if (!status.ok()) return status.status();
+  context.Print(*status, StatusText);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddGrantCommands(CommandLine& line) {
+  CLI::App* const noun = AddNoun(line, "grant", "Hosts' rights to map segments");
+  const auto segment = std::make_shared<std::string>();
+  CLI::App* const list = AddVerb(line, noun, "list", "Lists grants",
+                                 [=](Context& context) { return ListGrants(context, *segment); });
+  list->add_option("SEGMENT", *segment, "Only this segment's");
+}
+
+void AddHostCommands(CommandLine& line) {
+  CLI::App* const noun = AddNoun(line, "host", "Machines that run weftd");
+  AddVerb(line, noun, "list", "Lists hosts", ListHosts);
+  AddVerbFor(line, noun, "show", "Shows a host and its session", "HOST", ShowHost);
+  const auto confirmed = std::make_shared<bool>(false);
+  CLI::App* const fence = AddVerbFor(line, noun, "fence", "Frees what a silent host held", "HOST",
+                                     [=](Context& context, const std::string& text) {
+                                       return FenceHost(context, text, *confirmed);
+                                     });
+  fence
+      ->add_flag("--confirm-powered-off", *confirmed,
+                 "You have seen that the host is powered off: it would corrupt memory otherwise")
+      ->required();
+}
+
+void AddStatusCommand(CommandLine& line) {
+  AddVerb(line, &line.app, "status", "Shows a summary of the cluster", ShowStatus);
+}
+
+}  // namespace weft::cli

@@ -1,0 +1,41 @@
+// What the exit status of `weft` says; stable.
+
+#ifndef WEFT_CLIENT_CLI_EXIT_CODES_H_
+#define WEFT_CLIENT_CLI_EXIT_CODES_H_
+
+#include "absl/status/status.h"
+
+namespace weft::cli {
+
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailed = 1,       // The operation failed, or verify found a difference.
+  kExitUsage = 2,        // The command line is wrong: options, names, sizes.
+  kExitUnreachable = 3,  // Coordinator or weftd not reached, or no answer in time.
+  kExitNotFound = 4,     // The object named is not there.
+};
+
+// For --help.
+inline constexpr char kExitCodesHelp[] =
+    "Exit status: 0 done; 1 failed, or verify found a difference; 2 wrong usage, name or size;\n"
+    "3 coordinator or weftd not reached in time; 4 no such object.";
+
+inline ExitCode ExitCodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return kExitOk;
+    case absl::StatusCode::kInvalidArgument:
+      return kExitUsage;
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+      return kExitUnreachable;
+    case absl::StatusCode::kNotFound:
+      return kExitNotFound;
+    default:
+      return kExitFailed;
+  }
+}
+
+}  // namespace weft::cli
+
+#endif  // WEFT_CLIENT_CLI_EXIT_CODES_H_
