@@ -34,6 +34,8 @@ struct DaxInfo {
   ByteCount alignment;
   // The node that the memory is nearest to; -1 if unknown.
   int numa_node = -1;
+  // Other hosts see a store only once it is flushed.
+  bool software_coherent = false;
   DaxMode mode = DaxMode::kDevdax;
   // As the kernel calls them; empty for emulated devices and where there is none.
   std::string driver;

@@ -17,7 +17,7 @@ namespace {
 absl::Status Bad(v1::Reason reason, std::string_view text, std::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, reason,
                    absl::StrCat("emulated device \"", std::string(text), "\": ", std::string(what),
-                                "; expected path=FILE,size=SIZE[,name=NAME]"));
+                                "; expected path=FILE,size=SIZE[,name=NAME][,coherence=software]"));
 }
 
 std::optional<ByteCount> ParseSize(std::string_view text) {
@@ -64,6 +64,11 @@ absl::StatusOr<EmulatedSpec> ParseEmulatedSpec(std::string_view text) {
                    absl::StrCat("size ", value, " is not a multiple of 2M of at least 6M"));
       }
       spec.size = *size;
+    } else if (key == "coherence") {
+      if (value != "hardware" && value != "software") {
+        return Bad(v1::BAD_ARGUMENT, text, "coherence is hardware or software");
+      }
+      spec.software_coherent = value == "software";
     } else {
       return Bad(v1::BAD_ARGUMENT, text, absl::StrCat("unknown key \"", key, "\""));
     }

@@ -1,0 +1,73 @@
+// The devices of this host and their labels.
+
+#ifndef WEFT_SERVER_NODE_DEVICE_CATALOG_H_
+#define WEFT_SERVER_NODE_DEVICE_CATALOG_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "proto/weft/v1/node.pb.h"
+#include "proto/weft/v1/session.pb.h"
+#include "server/core/types.h"
+#include "server/node/format.h"
+#include "server/node/label.h"
+#include "server/platform/dax.h"
+#include "server/platform/device.h"
+
+namespace weft {
+
+struct KnownDevice {
+  DaxInfo info;
+  std::shared_ptr<Device> device;
+  // Good, if `skipped` is OK.
+  Label label;
+  // Why Weft does not use it.
+  absl::Status skipped;
+};
+
+// Thread-safe. Calls that touch devices block, and come from one thread at a time.
+class DeviceCatalog {
+ public:
+  DeviceCatalog(Dax& dax, FormatTools tools) : dax_(dax), tools_(tools) {}
+
+  // Looks at the host anew; repairs labels of which one copy is bad. Returns whether the
+  // inventory changed. Logs what it skips, and why, whenever that changes.
+  absl::StatusOr<bool> Rescan();
+
+  // FAILED_PRECONDITION DEVICE_MISSING.
+  absl::StatusOr<KnownDevice> Find(const DeviceId& id) const;
+  // By its name or path. NOT_FOUND DEVICE_NOT_FOUND, naming those that there are.
+  absl::StatusOr<KnownDevice> FindByName(const std::string& name) const;
+  // Those that can be used, and all.
+  v1::DeviceInventory Inventory() const;
+  v1::ListLocalDevicesResponse List() const;
+
+  // Writes a new label. Errors: as FindByName and weft::FormatDevice.
+  absl::StatusOr<v1::LocalDeviceInfo> Format(const std::string& name, bool force);
+  // Writes the pool into the device's label. Errors: as Find and UpdateLabel.
+  absl::Status SetPool(const DeviceId& id, const Uuid& pool);
+
+ private:
+  // By the host's names for them.
+  using Devices = std::map<std::string, KnownDevice>;
+
+  KnownDevice Look(const DaxInfo& info, const Devices& before);
+  absl::StatusOr<Label> ReadGoodLabel(Device& device);
+  Devices devices() const;
+  void SetLabel(const std::string& name, const Label& label);
+
+  Dax& dax_;
+  const FormatTools tools_;
+  mutable absl::Mutex mu_;
+  Devices devices_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_NODE_DEVICE_CATALOG_H_

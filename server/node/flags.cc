@@ -1,0 +1,138 @@
+#include "server/node/flags.h"
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <map>
+
+#include "server/core/names.h"
+#include "server/core/size_text.h"
+#include "server/core/version.h"
+
+namespace weft {
+namespace {
+
+constexpr int kUsageError = 2;
+constexpr absl::Duration kMaxRevokeBound = absl::Minutes(10);
+
+std::string Text(const absl::Status& status) { return std::string(status.message()); }
+
+const CLI::Validator kHostId(
+    [](const std::string& id) { return Text(CheckId("host", id)); }, "ID");
+
+const CLI::Validator kEmulated(
+    [](const std::string& text) { return Text(ParseEmulatedSpec(text).status()); },
+    "path=FILE,size=SIZE[,name=NAME][,coherence=software]");
+
+const CLI::Validator kRate(
+    [](const std::string& text) { return Text(ParseSize(text).status()); }, "BYTES");
+
+const CLI::Validator kBound(
+    [](const std::string& text) {
+      absl::Duration bound;
+      return absl::ParseDuration(text, &bound) && bound >= absl::ZeroDuration() &&
+                     bound <= kMaxRevokeBound
+                 ? ""
+                 : "\"" + text + "\" is no duration from 0 to 10m";
+    },
+    "DURATION");
+
+const CLI::Validator kMode(
+    [](const std::string& text) {
+      const bool octal = !text.empty() && text.size() <= 4 &&
+                         text.find_first_not_of("01234567") == std::string::npos;
+      return octal ? "" : "\"" + text + "\" is no octal file mode";
+    },
+    "OCTAL");
+
+void CheckTogether(const NodeFlags& flags) {
+  if (flags.backend == v1::DEVDAX && !flags.allow_raw_devdax) {
+    throw CLI::ValidationError(
+        "--backend=devdax",
+        "gives clients the whole device: it needs --allow-raw-devdax as well");
+  }
+  if (flags.backend != v1::EMULATED && (flags.trust_expiry || !flags.emulated.empty())) {
+    throw CLI::ValidationError("--trust-expiry and --emulated-device",
+                               "are for --backend=emulated only");
+  }
+}
+
+}  // namespace
+
+std::optional<int> ParseFlags(int argc, const char* const* argv, const std::string& host_name,
+                              NodeFlags* flags) {
+  CLI::App app("weftd: gives this host's programs their fabric-attached memory.");
+  app.set_version_flag("--version", std::string("weftd ") + kVersion);
+  app.set_config("--config", "", "A TOML or INI file with the same settings");
+
+  flags->host_id = host_name;
+  std::vector<std::string> emulated;
+  std::string backend = "emulated";
+  std::string bound = absl::FormatDuration(flags->revoke_bound);
+  std::string rate = "0";
+  std::string mode = "0666";
+  std::string level = "info";
+  app.add_option("--host-id", flags->host_id, "This host's name in the cluster")
+      ->check(kHostId)
+      ->capture_default_str();
+  app.add_option("--coordinator", flags->coordinators,
+                 "host:port or unix:PATH of the coordinator; may be repeated")
+      ->capture_default_str();
+  CLI::Option* cert = app.add_option("--tls-cert", flags->tls_cert, "PEM certificate chain");
+  CLI::Option* key = app.add_option("--tls-key", flags->tls_key, "PEM private key");
+  CLI::Option* ca = app.add_option("--tls-ca", flags->tls_ca, "PEM certificates of the CA");
+  cert->needs(key, ca);
+  key->needs(cert, ca);
+  ca->needs(cert, key);
+  app.add_option("--socket-dir", flags->socket_dir,
+                 "Where weftd.sock and weftd-grpc.sock are; created")
+      ->capture_default_str();
+  app.add_option("--socket-mode", mode, "Of both sockets: who may connect")
+      ->check(kMode)
+      ->capture_default_str();
+  app.add_option("--socket-group", flags->socket_group, "Group of both sockets");
+  app.add_option("--state-dir", flags->state_dir,
+                 "Where the daemon leaves what its successor must know; created")
+      ->capture_default_str();
+  app.add_option("--backend", backend, "How handles are given out")
+      ->check(CLI::IsMember({"emulated", "devdax"}))
+      ->capture_default_str();
+  app.add_option("--emulated-device", emulated,
+                 "A file that stands in for a device, created if it is not there; may be "
+                 "repeated")
+      ->check(kEmulated);
+  app.add_flag("--allow-raw-devdax", flags->allow_raw_devdax,
+               "Use /dev/dax devices although clients get the whole device");
+  app.add_flag("--trust-expiry", flags->trust_expiry,
+               "Emulated only, for demonstrations: what this host held is free when its lease "
+               "runs out, whether or not it is still mapped");
+  app.add_option("--revoke-bound", bound, "The longest that taking everything back can last")
+      ->check(kBound)
+      ->capture_default_str();
+  app.add_option("--scrub-rate", rate, "Bytes a second, with k, M, G or T; 0: no limit")
+      ->check(kRate)
+      ->capture_default_str();
+  app.add_option("--metrics-address", flags->metrics_address,
+                 "host:port for Prometheus; port 0: any; empty: nowhere")
+      ->capture_default_str();
+  app.add_option("--log-level", level)
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app.add_option("--ready-file", flags->ready_file,
+                 "Written once the daemon serves and is registered: socket=, grpc=, metrics=, "
+                 "host= and session=, a line each");
+  try {
+    app.parse(argc, argv);
+    flags->backend = backend == "devdax" ? v1::DEVDAX : v1::EMULATED;
+    for (const std::string& text : emulated) flags->emulated.push_back(*ParseEmulatedSpec(text));
+    CheckTogether(*flags);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsageError;
+  }
+  absl::ParseDuration(bound, &flags->revoke_bound);
+  flags->scrub_rate = *ParseSize(rate);
+  flags->socket_mode = static_cast<mode_t>(std::stoul(mode, nullptr, 8));
+  flags->log_level = spdlog::level::from_str(level);
+  return std::nullopt;
+}
+
+}  // namespace weft

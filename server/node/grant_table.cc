@@ -1,0 +1,315 @@
+#include "server/node/grant_table.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "server/core/check.h"
+#include "server/core/errors.h"
+
+namespace weft {
+namespace {
+
+Token TokenOf(const v1::Grant& grant) { return {grant.token().epoch(), grant.token().counter()}; }
+
+v1::GrantAssignment ToAssignment(const v1::AcquireGrantResponse& response) {
+  v1::GrantAssignment assignment;
+  *assignment.mutable_grant() = response.grant();
+  *assignment.mutable_runs() = response.segment().runs();
+  assignment.set_size_bytes(response.segment().size_bytes());
+  assignment.set_generation(response.segment().generation());
+  assignment.set_coherence(response.segment().coherence());
+  return assignment;
+}
+
+}  // namespace
+
+void GrantTable::Recall(const v1::GrantAssignment& assignment, BootTime now) {
+  Upsert(assignment, 0, now);
+}
+
+void GrantTable::Upsert(const v1::GrantAssignment& assignment, uint64_t revision, BootTime now) {
+  const SegmentId id(assignment.grant().segment_id());
+  const auto [it, is_new] = grants_.try_emplace(id);
+  HostGrant& grant = it->second;
+  if (!is_new && revision < grant.revision) return;
+  if (is_new && !acquiring_.contains(assignment.grant().segment())) {
+    // Of an earlier run, or of an acquire whose answer was lost.
+    grant.in_doubt = true;
+    grant.not_before = now + options_.claim_grace;
+  }
+  grant.assignment = assignment;
+  grant.revision = revision;
+  by_name_.emplace(grant.name(), id);
+  Touch(id);
+}
+
+std::vector<HandleKey> GrantTable::Apply(const v1::Assignments& assignments, BootTime now) {
+  std::vector<HandleKey> gone;
+  std::set<SegmentId> listed;
+  for (const v1::Assignment& assignment : assignments.upserts()) {
+    if (!assignment.has_grant()) continue;
+    const SegmentId id(assignment.grant().grant().segment_id());
+    listed.insert(id);
+    by_key_[assignment.key()] = id;
+    Upsert(assignment.grant(), assignments.revision(), now);
+  }
+  std::vector<SegmentId> removed;
+  for (const std::string& key : assignments.removals()) {
+    const auto found = by_key_.find(key);
+    if (found == by_key_.end()) continue;
+    removed.push_back(found->second);
+    by_key_.erase(found);
+  }
+  if (assignments.whole()) {
+    for (const auto& [id, grant] : grants_) {
+      if (!listed.contains(id)) removed.push_back(id);
+    }
+  }
+  for (const SegmentId id : removed) {
+    const auto it = grants_.find(id);
+    if (it == grants_.end() || it->second.revision > assignments.revision()) continue;
+    for (const HandleKey& key : it->second.handles) {
+      handles_.erase(key);
+      gone.push_back(key);
+    }
+    Forget(it);
+  }
+  return gone;
+}
+
+void GrantTable::Forget(Grants::iterator it) {
+  if (it->second.releasing) releasing_.erase(releasing_.find(it->second.name()));
+  by_name_.erase({it->second.name(), it->first});
+  grants_.erase(it);
+}
+
+void GrantTable::Acquired(const v1::AcquireGrantResponse& response, BootTime now) {
+  v1::GrantAssignment assignment = ToAssignment(response);
+  if (const auto* known = Find(SegmentId(assignment.grant().segment_id()))) {
+    assignment.set_grace_ms(known->grace_ms());  // which the response does not have
+  }
+  Upsert(assignment, response.revision(), now);
+}
+
+std::vector<v1::HeldGrant> GrantTable::Held() const {
+  std::vector<v1::HeldGrant> held;
+  for (const auto& [id, grant] : grants_) {
+    v1::HeldGrant& entry = held.emplace_back();
+    entry.set_segment_id(id.value());
+    *entry.mutable_token() = grant.assignment.grant().token();
+    entry.set_mode(grant.assignment.grant().mode());
+  }
+  return held;
+}
+
+void GrantTable::SetConnected(bool connected) {
+  connected_ = connected;
+  if (!connected) return;
+  expired_ = false;
+  for (const auto& [id, grant] : grants_) Touch(id);
+}
+
+void GrantTable::ExpireLease() {
+  expired_ = true;
+  for (const auto& [id, grant] : grants_) Touch(id);
+}
+
+void GrantTable::BeginAcquire(const std::string& segment) {
+  WEFT_CHECK(!IsReleasing(segment), segment);
+  ++acquiring_[segment];
+}
+
+void GrantTable::EndAcquire(const std::string& segment) {
+  const auto it = acquiring_.find(segment);
+  WEFT_CHECK(it != acquiring_.end(), segment);
+  if (--it->second > 0) return;
+  acquiring_.erase(it);
+  for (auto named = by_name_.lower_bound({segment, SegmentId()});
+       named != by_name_.end() && named->first == segment; ++named) {
+    Touch(named->second);
+  }
+}
+
+absl::Status GrantTable::CheckQuota(ConnectionId connection) const {
+  const auto first = handles_.lower_bound({connection, 0});
+  const auto last = handles_.lower_bound({connection + 1, 0});
+  const auto of_client = static_cast<size_t>(std::distance(first, last));
+  if (of_client >= options_.max_handles_per_client) {
+    return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
+                     absl::StrCat("this client has ", of_client,
+                                  " handles, the most a client can have: close some"));
+  }
+  if (handles_.size() >= options_.max_handles) {
+    return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
+                     absl::StrCat("the clients of this host have ", handles_.size(),
+                                  " handles, the most a host can have"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status GrantTable::AddHandle(const HandleKey& key, SegmentId segment, v1::AccessMode mode) {
+  const auto it = grants_.find(segment);
+  if (it == grants_.end() || it->second.revoking() || it->second.releasing) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, v1::STALE_TOKEN,
+                     absl::StrCat("the grant of segment ", segment.value(),
+                                  " was taken back while it was being opened"));
+  }
+  if (absl::Status s = CheckQuota(key.connection); !s.ok()) return s;
+  HostGrant& grant = it->second;
+  WEFT_CHECK(handles_.emplace(key, Handle{segment, mode}).second, key.id);
+  grant.handles.insert(key);
+  grant.proved_free = false;
+  ++grant.opens;
+  grant.not_before = BootTime::InfinitePast();
+  return absl::OkStatus();
+}
+
+bool GrantTable::Adopt(const HandleKey& key, const v1::HandleState& claim) {
+  const SegmentId segment(claim.segment_id());
+  const auto it = grants_.find(segment);
+  if (it == grants_.end() || handles_.contains(key) || !CheckQuota(key.connection).ok()) {
+    return false;
+  }
+  HostGrant& grant = it->second;
+  const v1::Grant& proto = grant.assignment.grant();
+  const bool same = Token{claim.token().epoch(), claim.token().counter()} == TokenOf(proto) &&
+                    claim.generation() == grant.assignment.generation() &&
+                    claim.segment() == proto.segment() && claim.mode() <= proto.mode() &&
+                    !grant.releasing;
+  if (!same) return false;
+  handles_.emplace(key, Handle{segment, claim.mode()});
+  grant.handles.insert(key);
+  grant.proved_free = false;
+  ++grant.opens;
+  Touch(segment);
+  return true;
+}
+
+const Handle* GrantTable::FindHandle(const HandleKey& key) const {
+  const auto it = handles_.find(key);
+  return it == handles_.end() ? nullptr : &it->second;
+}
+
+void GrantTable::Remove(const HandleKey& key) {
+  const auto it = handles_.find(key);
+  grants_.at(it->second.segment).handles.erase(key);
+  Touch(it->second.segment);
+  handles_.erase(it);
+}
+
+void GrantTable::CloseHandle(const HandleKey& key) {
+  if (handles_.contains(key)) Remove(key);
+}
+
+void GrantTable::DropConnection(ConnectionId connection) {
+  for (;;) {
+    const auto it = handles_.lower_bound({connection, 0});
+    if (it == handles_.end() || it->first.connection != connection) return;
+    grants_.at(it->second.segment).in_doubt = true;
+    Remove(HandleKey(it->first));
+  }
+}
+
+GrantActions GrantTable::Reconcile(BootTime now) {
+  GrantActions actions;
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    dirty_.insert(timers_.begin()->second);
+    timers_.erase(timers_.begin());
+  }
+  for (const SegmentId segment : std::exchange(dirty_, {})) {
+    const auto it = grants_.find(segment);
+    if (it != grants_.end()) Decide(segment, it->second, now, actions);
+  }
+  if (!timers_.empty()) actions.next = timers_.begin()->first;
+  return actions;
+}
+
+void GrantTable::Decide(SegmentId segment, HostGrant& grant, BootTime now, GrantActions& actions) {
+  if (grant.inspecting || grant.releasing) return;
+  if (!grant.handles.empty()) {
+    DecideUsed(segment, grant, now, actions);
+    return;
+  }
+  if (acquiring_.contains(grant.name())) return;
+  if (now < grant.not_before) {
+    Wake(grant.not_before, segment);
+    return;
+  }
+  const bool needs_proof = grant.in_doubt || grant.revoking() || expired_;
+  if (needs_proof && !grant.proved_free) {
+    grant.inspecting = true;
+    grant.opens_at_inspection = grant.opens;
+    (grant.revoking() && options_.can_revoke ? actions.take_back : actions.inspect)
+        .push_back(segment);
+    return;
+  }
+  if (!connected_) return;
+  grant.releasing = true;
+  releasing_.insert(grant.name());
+  actions.release.push_back(segment);
+}
+
+void GrantTable::DecideUsed(SegmentId segment, HostGrant& grant, BootTime now,
+                            GrantActions& actions) {
+  if (!grant.revoking() && !expired_) return;
+  const uint32_t grace_ms = grant.revoking() ? grant.assignment.grace_ms() : 0;
+  const char* const detail = grant.revoking() ? "the coordinator takes the segment back"
+                                              : "this host lost its session with the coordinator";
+  for (const HandleKey& key : grant.handles) {
+    Handle& handle = handles_.at(key);
+    if (std::exchange(handle.notified, true)) continue;
+    actions.notices.push_back({key, grace_ms, detail});
+  }
+  if (!grant.revoking() || !options_.can_revoke) return;
+  grant.force_at = std::min(grant.force_at, now + absl::Milliseconds(grace_ms));
+  if (now < grant.force_at) {
+    Wake(grant.force_at, segment);
+    return;
+  }
+  grant.inspecting = true;
+  grant.opens_at_inspection = grant.opens;
+  actions.take_back.push_back(segment);
+}
+
+void GrantTable::Inspected(SegmentId segment, bool in_use, BootTime now) {
+  const auto it = grants_.find(segment);
+  if (it == grants_.end() || !it->second.inspecting) return;
+  HostGrant& grant = it->second;
+  grant.inspecting = false;
+  Touch(segment);
+  if (grant.opens != grant.opens_at_inspection) return;
+  if (in_use) {
+    grant.not_before = now + options_.retry_interval;
+    grant.force_at = std::max(grant.force_at, grant.not_before);
+    return;
+  }
+  // Handles that are left were taken back: their clients were told.
+  for (const HandleKey& key : std::exchange(grant.handles, {})) handles_.erase(key);
+  grant.proved_free = true;
+  grant.in_doubt = false;
+}
+
+void GrantTable::EndRelease(SegmentId segment, bool released, BootTime now) {
+  const auto it = grants_.find(segment);
+  if (it == grants_.end() || !it->second.releasing) return;
+  if (released) {
+    Forget(it);
+    return;
+  }
+  releasing_.erase(releasing_.find(it->second.name()));
+  it->second.releasing = false;
+  it->second.not_before = now + options_.retry_interval;
+  Touch(segment);
+}
+
+bool GrantTable::IsSettling(SegmentId segment) const {
+  const auto it = grants_.find(segment);
+  return it != grants_.end() && (it->second.inspecting || it->second.releasing);
+}
+
+const v1::GrantAssignment* GrantTable::Find(SegmentId segment) const {
+  const auto it = grants_.find(segment);
+  return it == grants_.end() ? nullptr : &it->second.assignment;
+}
+
+}  // namespace weft

@@ -1,0 +1,56 @@
+// What the daemon tells Prometheus. Names are listed in docs/operations.md.
+
+#ifndef WEFT_SERVER_NODE_NODE_METRICS_H_
+#define WEFT_SERVER_NODE_NODE_METRICS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "prometheus/counter.h"
+#include "prometheus/gauge.h"
+#include "prometheus/histogram.h"
+#include "prometheus/registry.h"
+
+namespace weft {
+
+// Thread-safe.
+class NodeMetrics {
+ public:
+  NodeMetrics();
+
+  // `operation`: "open", "close", "refresh", "hello".
+  void RecordClientCall(const std::string& operation, const absl::Status& status,
+                        absl::Duration latency);
+  void CountRevoke() { revokes_.Increment(); }
+  void CountRenewal() { renewals_.Increment(); }
+  void CountExpiry() { expiries_.Increment(); }
+  void CountScrubbed(uint64_t bytes) { scrubbed_bytes_.Increment(static_cast<double>(bytes)); }
+  void SetGrants(size_t grants, size_t handles);
+  void SetClients(size_t clients) { clients_.Set(static_cast<double>(clients)); }
+  void SetDevices(size_t devices) { devices_.Set(static_cast<double>(devices)); }
+  // Negative: over.
+  void SetLeaseLeft(absl::Duration left);
+
+  std::shared_ptr<prometheus::Registry> registry() const { return registry_; }
+
+ private:
+  const std::shared_ptr<prometheus::Registry> registry_;
+  prometheus::Family<prometheus::Histogram>& calls_;
+  prometheus::Counter& revokes_;
+  prometheus::Counter& renewals_;
+  prometheus::Counter& expiries_;
+  prometheus::Counter& scrubbed_bytes_;
+  prometheus::Gauge& grants_;
+  prometheus::Gauge& handles_;
+  prometheus::Gauge& clients_;
+  prometheus::Gauge& devices_;
+  prometheus::Gauge& lease_left_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_NODE_NODE_METRICS_H_

@@ -1,0 +1,265 @@
+// weftd: flags, the real clock, devices, sockets and threads, and signals.
+
+#include <grp.h>
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "prometheus/exposer.h"
+#include "server/core/errors.h"
+#include "server/core/version.h"
+#include "server/node/flags.h"
+#include "server/node/node.h"
+#include "server/node/raw_backend.h"
+#include "server/node/task_queue.h"
+#include "server/platform/linux/clock.h"
+#include "server/platform/linux/dax.h"
+#include "server/platform/linux/file_lock.h"
+#include "server/platform/linux/packet_socket.h"
+#include "server/platform/linux/proc_mappings.h"
+#include "server/platform/linux/random.h"
+#include "server/platform/linux/record_files.h"
+#include "server/platform/linux/signatures.h"
+#include "server/rpc/node/grpc_transport.h"
+#include "server/rpc/node/local_server.h"
+#include "server/rpc/status.h"
+
+namespace weft {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kFailure = 1;
+// The coordinator does not take this daemon: another version, name or certificate.
+constexpr int kRefused = 3;
+
+int Fail(const char* event, const absl::Status& status) {
+  spdlog::error("{} reason={} error=\"{}\"", event, ResultName(status),
+                std::string(status.message()));
+  return kFailure;
+}
+
+// Blocks the signals that end this process, for it and every thread it will make.
+sigset_t BlockSignals() {
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+absl::StatusOr<std::string> ReadBootId() {
+  std::string boot_id;
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  if (file >> boot_id) return boot_id;
+  return absl::FailedPreconditionError("cannot read /proc/sys/kernel/random/boot_id");
+}
+
+absl::Status MakeDir(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (!error) return absl::OkStatus();
+  return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot create ", path));
+}
+
+absl::StatusOr<PacketSocketOptions> SocketOptions(const NodeFlags& flags) {
+  PacketSocketOptions options;
+  options.path = flags.socket_dir + "/weftd.sock";
+  options.mode = flags.socket_mode;
+  if (flags.socket_group.empty()) return options;
+  const group* const found = getgrnam(flags.socket_group.c_str());
+  if (found == nullptr) {
+    return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT,
+                     absl::StrCat("there is no group ", flags.socket_group));
+  }
+  options.group = found->gr_gid;
+  return options;
+}
+
+// Grants are remembered for the boot of the host in which they were given: after a reboot
+// nothing is mapped.
+absl::StatusOr<std::unique_ptr<RecordDir>> OpenRecords(const std::string& state_dir,
+                                                       const std::string& boot_id) {
+  const std::string current = absl::StrCat("grants.", boot_id);
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(state_dir, error)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("grants.") && name != current) fs::remove_all(entry.path(), error);
+  }
+  return RecordFiles::Open(absl::StrCat(state_dir, "/", current));
+}
+
+// The file appears complete or not at all: scripts wait for it.
+absl::Status WriteReadyFile(const std::string& path, const std::string& text) {
+  if (path.empty()) return absl::OkStatus();
+  const std::string temporary = absl::StrCat(path, ".", getpid());
+  std::ofstream file(temporary, std::ios::trunc);
+  file << text;
+  file.close();
+  if (!file || rename(temporary.c_str(), path.c_str()) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat("cannot write ", path));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<prometheus::Exposer>> StartMetrics(const std::string& address,
+                                                                  const NodeMetrics& metrics,
+                                                                  std::string* bound) {
+  if (address.empty()) return nullptr;
+  try {
+    auto exposer = std::make_unique<prometheus::Exposer>(address);
+    exposer->RegisterCollectable(metrics.registry());
+    *bound = absl::StrCat(address.substr(0, address.rfind(':')), ":",
+                          exposer->GetListeningPorts().front());
+    return exposer;
+  } catch (const std::exception& error) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot serve metrics on ", address, ": ", error.what(),
+                     " (is the address in use? --metrics-address= turns them off)"));
+  }
+}
+
+// Lets the clients of the gRPC socket be those of the fd socket.
+absl::Status SetAccess(const PacketSocketOptions& like, const std::string& path) {
+  const uid_t same_user = static_cast<uid_t>(-1);
+  if (chmod(path.c_str(), like.mode) != 0 ||
+      (like.group && chown(path.c_str(), same_user, *like.group) != 0)) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot set who may use ", path));
+  }
+  return absl::OkStatus();
+}
+
+int Main(const NodeFlags& flags) {
+  const sigset_t signals = BlockSignals();
+  for (const std::string& dir : {flags.state_dir, flags.socket_dir}) {
+    if (absl::Status s = MakeDir(dir); !s.ok()) return Fail("start_failed", s);
+  }
+  const auto lock = FileLock::Acquire(flags.state_dir + "/lock");
+  if (!lock.ok()) return Fail("start_failed", Annotate(lock.status(), "another weftd runs here"));
+  const absl::StatusOr<std::string> boot_id = ReadBootId();
+  if (!boot_id.ok()) return Fail("start_failed", boot_id.status());
+  const auto records = OpenRecords(flags.state_dir, *boot_id);
+  if (!records.ok()) return Fail("start_failed", records.status());
+  const auto dax = LinuxDax::Create({flags.emulated, flags.allow_raw_devdax});
+  if (!dax.ok()) return Fail("start_failed", dax.status());
+  const absl::StatusOr<PacketSocketOptions> socket_options = SocketOptions(flags);
+  if (!socket_options.ok()) return Fail("start_failed", socket_options.status());
+  const auto packets = PacketSocket::Listen(*socket_options);
+  if (!packets.ok()) return Fail("start_failed", packets.status());
+  NodeMetrics metrics;
+  std::string metrics_address;
+  const auto exposer = StartMetrics(flags.metrics_address, metrics, &metrics_address);
+  if (!exposer.ok()) return Fail("start_failed", exposer.status());
+
+  LinuxClock clock;
+  LinuxRandom random;
+  LinuxSignatureProbe probe;
+  ProcMappings mappings;
+  DeviceCatalog catalog(**dax, {clock, random, probe});
+  RawBackend backend(flags.backend, catalog, mappings, **records);
+  std::optional<TlsFiles> tls;
+  if (!flags.tls_cert.empty()) tls = TlsFiles{flags.tls_cert, flags.tls_key, flags.tls_ca};
+  TaskQueue executor(clock);
+  TaskQueue blocking(clock);
+  GrpcTransport transport(flags.coordinators, tls);
+
+  NodeOptions options;
+  options.host_id = flags.host_id;
+  options.boot_id = *boot_id;
+  options.trust_expiry = flags.trust_expiry;
+  options.revoke_bound = flags.revoke_bound;
+  options.metrics_address = metrics_address;
+  const std::string grpc_path = flags.socket_dir + "/weftd-grpc.sock";
+  options.grpc_address = "unix:" + grpc_path;
+  options.daemon_uid = getuid();
+  options.scrub_rate = flags.scrub_rate;
+
+  std::atomic<int> exit_code = 0;
+  std::unique_ptr<LocalServer> local;
+  Node::Events events;
+  events.on_registered = [&](const v1::Registered& registered) {
+    local->SetServing(true);
+    const absl::Status written = WriteReadyFile(
+        flags.ready_file,
+        absl::StrCat("socket=", socket_options->path, "\ngrpc=unix:", grpc_path,
+                     "\nmetrics=", metrics_address, "\nhost=", flags.host_id,
+                     "\nsession=", registered.session_id(), "\n"));
+    if (written.ok()) return;
+    exit_code = Fail("start_failed", written);
+    kill(getpid(), SIGTERM);
+  };
+  events.on_refused = [&](const absl::Status& status) {
+    Fail("coordinator_refused", status);
+    exit_code = kRefused;
+    kill(getpid(), SIGTERM);
+  };
+  Node node(options, {executor, blocking, clock, random, transport, **packets, catalog, backend, metrics},
+            events);
+  if (absl::Status s = node.Start(); !s.ok()) return Fail("start_failed", s);
+  auto started = LocalServer::Start(options.grpc_address, node,
+                                    [&transport] { return transport.channel(); });
+  if (!started.ok()) return Fail("start_failed", started.status());
+  local = *std::move(started);
+  if (absl::Status s = SetAccess(*socket_options, grpc_path); !s.ok()) {
+    return Fail("start_failed", s);
+  }
+  spdlog::info("started version={} host={} backend={} coordinator={} socket={} metrics={}",
+               kVersion, flags.host_id, v1::Backend_Name(flags.backend), transport.address(),
+               socket_options->path, metrics_address);
+
+  std::thread executor_thread([&] { executor.Run(); });
+  std::thread blocking_thread([&] { blocking.Run(); });
+  std::thread scrub_thread([&] { node.scrubber().Run(); });
+  std::thread packet_thread([&] { (*packets)->Run(node.packet_handler()); });
+  int signal_number = 0;
+  sigwait(&signals, &signal_number);
+
+  local->Shutdown();  // answers what waits for an answer: the executors still run
+  // Clients keep their mappings, and this host the grants: the next daemon takes them over.
+  // So from here on nobody must see the clients' connections end.
+  executor.Stop();
+  executor_thread.join();
+  blocking.Stop();
+  blocking_thread.join();
+  node.scrubber().Stop();
+  scrub_thread.join();
+  (*packets)->Stop();
+  packet_thread.join();
+  unlink(socket_options->path.c_str());
+  spdlog::info("stopped signal={}", signal_number);
+  return exit_code;
+}
+
+std::string HostName() {
+  char name[256] = {};
+  gethostname(name, sizeof(name) - 1);
+  const std::string full = name;
+  return full.substr(0, full.find('.'));
+}
+
+}  // namespace
+}  // namespace weft
+
+int main(int argc, char** argv) {
+  weft::NodeFlags flags;
+  if (const std::optional<int> code = weft::ParseFlags(argc, argv, weft::HostName(), &flags)) {
+    return *code;
+  }
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("weftd"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  spdlog::set_level(flags.log_level);
+  return weft::Main(flags);
+}

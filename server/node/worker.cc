@@ -1,0 +1,216 @@
+#include "server/node/worker.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "server/core/names.h"
+#include "server/node/exchange.h"
+
+namespace weft {
+namespace {
+
+// Between two reports of a scrub that goes on.
+constexpr uint64_t kReportBytes = uint64_t{64} << 20;
+constexpr absl::Duration kScrubRetry = absl::Seconds(10);
+
+std::string Text(const absl::Status& status) { return std::string(status.message()); }
+
+absl::StatusOr<KnownDevice> FindDevice(const DeviceCatalog& catalog, const std::string& name) {
+  const absl::StatusOr<DeviceId> id = ParseDeviceName(name);
+  if (!id.ok()) return id.status();
+  return catalog.Find(*id);
+}
+
+// What the slot holds after the step; empty: nothing valid.
+absl::StatusOr<std::string> DoExchange(const DeviceCatalog& catalog,
+                                       const v1::ExchangeTask& task) {
+  const absl::StatusOr<KnownDevice> known = FindDevice(catalog, task.device());
+  if (!known.ok()) return known.status();
+  if (!task.nonce().empty()) {
+    ExchangeEntry entry;
+    if (task.nonce().size() != entry.nonce.size()) {
+      return absl::InvalidArgumentError("a nonce has 16 bytes");
+    }
+    std::copy(task.nonce().begin(), task.nonce().end(), entry.nonce.begin());
+    entry.sequence = task.step_id();
+    const absl::Status written = WriteExchange(*known->device, task.slot(), entry);
+    if (!written.ok()) return written;
+  }
+  const absl::StatusOr<ExchangeReading> reading = ReadExchange(*known->device, task.slot());
+  if (!reading.ok()) return reading.status();
+  if (!reading->first || reading->first != reading->last) return std::string();
+  return std::string(reading->first->nonce.begin(), reading->first->nonce.end());
+}
+
+absl::Status SetLabel(DeviceCatalog& catalog, const v1::LabelTask& task) {
+  const absl::StatusOr<DeviceId> id = ParseDeviceName(task.device());
+  if (!id.ok()) return id.status();
+  const absl::StatusOr<Uuid> pool = Uuid::Parse(task.pool_uuid());
+  if (!pool.ok()) return pool.status();
+  return catalog.SetPool(*id, *pool);
+}
+
+}  // namespace
+
+void Worker::Apply(const v1::Assignments& assignments) {
+  const WorkTable::Changes changes = table_.Apply(assignments);
+  for (const v1::Assignment& work : changes.stop) Stop(work);
+  for (const v1::Assignment& work : changes.start) Start(work);
+}
+
+void Worker::RepeatReports() {
+  for (v1::NodeMessage& report : table_.Reports()) send_(std::move(report));
+}
+
+void Worker::Report(const v1::Assignment& work, const v1::NodeMessage& report) {
+  if (table_.Report(work, report)) send_(report);
+}
+
+void Worker::Start(const v1::Assignment& work) {
+  if (work.has_exchange()) {
+    RunExchange(work);
+  } else if (work.has_label()) {
+    WriteLabel(work);
+  } else {
+    Scrub(work, work.scrub().done_bytes());
+  }
+}
+
+void Worker::Stop(const v1::Assignment& work) {
+  if (!work.has_scrub()) return;
+  for (auto it = scrubs_.begin(); it != scrubs_.end();) {
+    if (it->second.work.key() == work.key()) {
+      // Waits for the piece under way: not here.
+      deps_.blocking.Post([this, job = it->first] { scrubber_->Cancel(job); });
+      it = scrubs_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+void Worker::RunExchange(const v1::Assignment& work) {
+  deps_.blocking.Post([this, work] {
+    absl::StatusOr<std::string> nonce = DoExchange(deps_.catalog, work.exchange());
+    deps_.executor.Post([this, work, nonce = std::move(nonce)] {
+      v1::NodeMessage report;
+      v1::ExchangeResult& result = *report.mutable_exchange_result();
+      result.set_device(work.exchange().device());
+      result.set_slot(work.exchange().slot());
+      result.set_step_id(work.exchange().step_id());
+      if (nonce.ok()) {
+        result.set_nonce(*nonce);
+      } else {
+        result.set_error(Text(nonce.status()));
+      }
+      Report(work, report);
+    });
+  });
+}
+
+void Worker::WriteLabel(const v1::Assignment& work) {
+  deps_.blocking.Post([this, work] {
+    const absl::Status status = SetLabel(deps_.catalog, work.label());
+    deps_.executor.Post([this, work, status] {
+      v1::NodeMessage report;
+      if (status.ok()) {
+        report.mutable_label_written()->set_device(work.label().device());
+        report.mutable_label_written()->set_pool_uuid(work.label().pool_uuid());
+      } else {
+        spdlog::error("label_failed device={} error=\"{}\"", work.label().device(), Text(status));
+        report.mutable_device_refused()->set_device(work.label().device());
+        report.mutable_device_refused()->set_reason(Text(status));
+      }
+      Report(work, report);
+      on_label_written_();
+    });
+  });
+}
+
+void Worker::Scrub(const v1::Assignment& work, uint64_t done_bytes) {
+  if (!table_.IsWanted(work)) return;
+  uint64_t position = 0;
+  for (int i = 0; i < work.scrub().extents_size(); ++i) {
+    const v1::Extent& extent = work.scrub().extents(i);
+    const uint64_t end = position + extent.length_bytes();
+    if (done_bytes < end) {
+      const uint64_t skipped = done_bytes - position;
+      ScrubRun run;
+      run.work = work;
+      run.extent = i;
+      run.done_before = done_bytes;
+      run.reported = done_bytes;
+      const uint64_t job = ++last_job_;
+      scrubs_[job] = run;
+      Submit(job, run, extent.offset_bytes() + skipped, extent.length_bytes() - skipped);
+      return;
+    }
+    position = end;
+  }
+  ReportScrub(work, done_bytes);  // which an earlier daemon had no time to say
+}
+
+void Worker::Submit(uint64_t job_id, const ScrubRun& run, uint64_t offset_bytes,
+                    uint64_t length_bytes) {
+  const std::string& name = run.work.scrub().extents(run.extent).device();
+  deps_.blocking.Post([this, job_id, name, offset_bytes, length_bytes, work = run.work,
+                       done = run.done_before] {
+    const absl::StatusOr<KnownDevice> known = FindDevice(deps_.catalog, name);
+    absl::Status status = known.status();
+    if (status.ok()) {
+      status = scrubber_->Submit(
+          {job_id, known->device, ByteOffset(offset_bytes), ByteCount(length_bytes)});
+    }
+    if (status.ok()) return;
+    deps_.executor.Post([this, job_id, work, done, status] {
+      scrubs_.erase(job_id);
+      RetryScrub(work, done, status);
+    });
+  });
+}
+
+void Worker::OnScrubReport(const ScrubReport& report) {
+  deps_.executor.Post([this, report] { TakeScrubReport(report); });
+}
+
+void Worker::TakeScrubReport(const ScrubReport& report) {
+  const auto it = scrubs_.find(report.job);
+  if (it == scrubs_.end()) return;  // stopped
+  ScrubRun& run = it->second;
+  deps_.metrics.CountScrubbed(report.done.value() - run.counted);
+  run.counted = report.done.value();
+  const uint64_t done = run.done_before + report.done.value();
+  if (report.over || done - run.reported >= kReportBytes) {
+    run.reported = done;
+    ReportScrub(run.work, done);
+  }
+  if (!report.over) return;
+  const v1::Assignment work = std::move(run.work);
+  const bool last = run.extent + 1 == work.scrub().extents_size();
+  scrubs_.erase(it);
+  if (!report.status.ok()) {
+    RetryScrub(work, done, report.status);
+  } else if (!last) {
+    Scrub(work, done);
+  }
+}
+
+void Worker::RetryScrub(const v1::Assignment& work, uint64_t done_bytes, const absl::Status& why) {
+  spdlog::error("scrub_failed id={} done_bytes={} error=\"{}\" retry_in={}",
+                work.scrub().scrub_id(), done_bytes, Text(why), absl::FormatDuration(kScrubRetry));
+  deps_.executor.PostAt(deps_.clock.BootNow() + kScrubRetry,
+                        [this, work, done_bytes] { Scrub(work, done_bytes); });
+}
+
+void Worker::ReportScrub(const v1::Assignment& work, uint64_t done_bytes) {
+  v1::NodeMessage report;
+  v1::ScrubProgress& progress = *report.mutable_scrub_progress();
+  progress.set_scrub_id(work.scrub().scrub_id());
+  *progress.mutable_token() = work.scrub().token();
+  progress.set_done_bytes(done_bytes);
+  Report(work, report);
+}
+
+}  // namespace weft

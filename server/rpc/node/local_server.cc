@@ -1,0 +1,183 @@
+#include "server/rpc/node/local_server.h"
+
+#include <chrono>
+#include <utility>
+
+#include "grpcpp/client_context.h"
+#include "proto/weft/v1/node.grpc.pb.h"
+#include "proto/weft/v1/segment.grpc.pb.h"
+#include "server/core/errors.h"
+#include "server/rpc/node/grpc_transport.h"
+#include "server/rpc/server.h"
+#include "server/rpc/status.h"
+
+namespace weft {
+namespace {
+
+constexpr char kTicketMetadata[] = "weft-ticket";
+// How long calls under way may go on once the server is to end.
+constexpr auto kDrain = std::chrono::seconds(1);
+
+absl::StatusOr<LocalApi::Caller> Authenticate(LocalApi& api,
+                                              const grpc::CallbackServerContext& context) {
+  const auto& metadata = context.client_metadata();
+  const auto it = metadata.find(kTicketMetadata);
+  if (it == metadata.end()) {
+    return MakeError(absl::StatusCode::kUnauthenticated, v1::NO_IDENTITY,
+                     "the call lacks the metadata weft-ticket: connect to the fd socket first");
+  }
+  return api.FindCaller(std::string(it->second.data(), it->second.size()));
+}
+
+grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context, const absl::Status& status) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
+  return reactor;
+}
+
+// Takes a result to the caller of `reactor`.
+template <typename Reply>
+auto FinishWith(grpc::ServerUnaryReactor* reactor, Reply* reply) {
+  return [reactor, reply](absl::StatusOr<Reply> result) {
+    if (result.ok()) *reply = *std::move(result);
+    reactor->Finish(ToGrpcStatus(result.status()));
+  };
+}
+
+class NodeServiceImpl final : public v1::NodeService::CallbackService {
+ public:
+  explicit NodeServiceImpl(LocalApi& api) : api_(api) {}
+
+  grpc::ServerUnaryReactor* GetNodeStatus(grpc::CallbackServerContext* context,
+                                          const v1::GetNodeStatusRequest*,
+                                          v1::NodeStatus* reply) override {
+    const auto caller = Authenticate(api_, *context);
+    if (!caller.ok()) return Refuse(context, caller.status());
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    api_.GetNodeStatus(FinishWith(reactor, reply));
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* ListLocalDevices(grpc::CallbackServerContext* context,
+                                             const v1::ListLocalDevicesRequest*,
+                                             v1::ListLocalDevicesResponse* reply) override {
+    const auto caller = Authenticate(api_, *context);
+    if (!caller.ok()) return Refuse(context, caller.status());
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    api_.ListLocalDevices(FinishWith(reactor, reply));
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* FormatDevice(grpc::CallbackServerContext* context,
+                                         const v1::FormatDeviceRequest* request,
+                                         v1::LocalDeviceInfo* reply) override {
+    const auto caller = Authenticate(api_, *context);
+    if (!caller.ok()) return Refuse(context, caller.status());
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    api_.FormatDevice(*caller, *request, FinishWith(reactor, reply));
+    return reactor;
+  }
+
+ private:
+  LocalApi& api_;
+};
+
+// One forwarded call. Deletes itself when both ends are done with it.
+template <typename Reply>
+class Forwarded final : public grpc::ServerUnaryReactor {
+ public:
+  grpc::ClientContext& context() { return client_; }
+
+  void OnReply(const grpc::Status& status) { Finish(Known(status)); }
+  void OnCancel() override { client_.TryCancel(); }
+  void OnDone() override { delete this; }
+
+ private:
+  // The coordinator's own words pass; gRPC's that it cannot be reached gets a reason.
+  static grpc::Status Known(const grpc::Status& status) {
+    return status.error_details().empty() ? ToGrpcStatus(FromGrpcStatus(status)) : status;
+  }
+
+  grpc::ClientContext client_;
+};
+
+class SegmentProxy final : public v1::SegmentService::CallbackService {
+ public:
+  SegmentProxy(LocalApi& api, LocalServer::ChannelFn channel)
+      : api_(api), channel_(std::move(channel)) {}
+
+#define WEFT_FORWARD(method, Request, Reply)                                                \
+  grpc::ServerUnaryReactor* method(grpc::CallbackServerContext* context,                    \
+                                   const v1::Request* request, v1::Reply* reply) override { \
+    return Forward(context, request, reply, [](auto* stub, auto&&... arguments) {           \
+      stub->method(std::forward<decltype(arguments)>(arguments)...);                        \
+    });                                                                                     \
+  }
+  WEFT_FORWARD(CreateSegment, CreateSegmentRequest, Segment)
+  WEFT_FORWARD(GetSegment, GetSegmentRequest, Segment)
+  WEFT_FORWARD(ListSegments, ListSegmentsRequest, ListSegmentsResponse)
+  WEFT_FORWARD(GrowSegment, GrowSegmentRequest, Segment)
+#undef WEFT_FORWARD
+  grpc::ServerUnaryReactor* DeleteSegment(grpc::CallbackServerContext* context,
+                                          const v1::DeleteSegmentRequest* request,
+                                          google::protobuf::Empty* reply) override {
+    return Forward(context, request, reply, [](auto* stub, auto&&... arguments) {
+      stub->DeleteSegment(std::forward<decltype(arguments)>(arguments)...);
+    });
+  }
+
+ private:
+  template <typename Request, typename Reply, typename Start>
+  grpc::ServerUnaryReactor* Forward(grpc::CallbackServerContext* context, const Request* request,
+                                    Reply* reply, Start start) {
+    const auto caller = Authenticate(api_, *context);
+    if (!caller.ok()) return Refuse(context, caller.status());
+    const absl::StatusOr<CallIdentity> identity = api_.IdentityOf(caller->principal);
+    if (!identity.ok()) return Refuse(context, identity.status());
+    auto* const call = new Forwarded<Reply>;
+    SetCallIdentity(*identity, call->context());
+    call->context().set_deadline(context->deadline());
+    start(v1::SegmentService::NewStub(channel_())->async(), &call->context(), request, reply,
+          [call](const grpc::Status& status) { call->OnReply(status); });
+    return call;
+  }
+
+  LocalApi& api_;
+  const LocalServer::ChannelFn channel_;
+};
+
+class Impl final : public LocalServer {
+ public:
+  Impl(LocalApi& api, ChannelFn channel) : node_(api), segments_(api, std::move(channel)) {}
+
+  void Shutdown() override {
+    running_.server->Shutdown(std::chrono::system_clock::now() + kDrain);
+    running_.server->Wait();
+  }
+
+  absl::Status Listen(const std::string& address) {
+    ServerOptions options;
+    options.listen = {address};
+    absl::StatusOr<RunningServer> running = StartServer(options, {&node_, &segments_});
+    if (!running.ok()) return running.status();
+    running_ = *std::move(running);
+    return absl::OkStatus();
+  }
+  void SetServing(bool serving) override { weft::SetServing(*running_.server, serving); }
+
+ private:
+  NodeServiceImpl node_;
+  SegmentProxy segments_;
+  RunningServer running_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LocalServer>> LocalServer::Start(const std::string& address,
+                                                                LocalApi& api, ChannelFn channel) {
+  auto server = std::make_unique<Impl>(api, std::move(channel));
+  if (absl::Status s = server->Listen(address); !s.ok()) return s;
+  return server;
+}
+
+}  // namespace weft
