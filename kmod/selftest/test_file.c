@@ -35,7 +35,7 @@ TEST(file, odd_offsets_and_lengths)
 	char out[10007], in[10007];
 
 	for (uint64_t at = UNIT - 9999; at < 2 * UNIT; at += 300007) {
-		memset(bytes, 0xee, 3 * UNIT);
+		memset(bytes + at - 1, 0xee, sizeof(out) + 2);
 		for (size_t i = 0; i < sizeof(out); i++)
 			out[i] = at + i * 31;
 		CHECK_EQ(pwrite(fd, out, sizeof(out), at), sizeof(out));
@@ -187,18 +187,43 @@ TEST(zero, fallocate_zeroes_exactly_the_range)
 
 TEST(zero, many_pages_by_the_control_device)
 {
-	uint64_t segment = segment_make(32), zeroed;
-	char *bytes = map_rw(segment_open(segment, WEFT_MODE_READ_WRITE), 32 * UNIT);
+	uint64_t segment = segment_make(8), zeroed;
+	char *bytes = map_rw(segment_open(segment, WEFT_MODE_READ_WRITE), 8 * UNIT);
 	uint64_t before = dax_info(&dax[0]).stats.zeroed_bytes;
 
-	memset(bytes, 0xaa, 32 * UNIT);
-	CHECK_EQ(segment_zero(segment, PAGE, 31 * UNIT, &zeroed), 0);
-	CHECK_EQ(zeroed, 31 * UNIT);
-	for (uint64_t at = 0; at < 32 * UNIT; at += PAGE / 2)
+	memset(bytes, 0xaa, 8 * UNIT);
+	CHECK_EQ(segment_zero(segment, PAGE, 7 * UNIT, &zeroed), 0);
+	CHECK_EQ(zeroed, 7 * UNIT);
+	for (uint64_t at = 0; at < 8 * UNIT; at += PAGE / 2)
 		CHECK_EQ((unsigned char)bytes[at],
-			 at >= PAGE && at < 31 * UNIT + PAGE ? 0 : 0xaa);
-	CHECK_EQ(segment_info(segment).stats.zeroed_bytes, 31 * UNIT);
-	CHECK_EQ(dax_info(&dax[0]).stats.zeroed_bytes - before, 31 * UNIT);
+			 at >= PAGE && at < 7 * UNIT + PAGE ? 0 : 0xaa);
+	CHECK_EQ(segment_info(segment).stats.zeroed_bytes, 7 * UNIT);
+	CHECK_EQ(dax_info(&dax[0]).stats.zeroed_bytes - before, 7 * UNIT);
+}
+
+TEST(zero, stops_at_a_revoke_between_pieces)
+{
+	uint64_t segment = segment_make(100), zeroed = 0;
+	int told[2];
+	pid_t pid;
+
+	CHECK_EQ(pipe(told), 0);
+	pid = fork();
+	if (!pid) {
+		int result = segment_zero(segment, 0, 100 * UNIT, &zeroed);
+		int error = errno;
+
+		CHECK_EQ(write(told[1], &zeroed, sizeof(zeroed)), sizeof(zeroed));
+		_exit(!(result == 0 || error == ESTALE));
+	}
+	/* Once something is zeroed, it is on its way. */
+	while (!segment_info(segment).stats.zeroed_bytes)
+		;
+	CHECK_EQ(segment_revoke(segment, 0, FIRST, 30000).state, WEFT_STATE_REVOKED);
+	CHECK_EQ(read(told[0], &zeroed, sizeof(zeroed)), sizeof(zeroed));
+	child_join(pid);
+	CHECK_EQ(segment_info(segment).stats.zeroed_bytes, zeroed);
+	CHECK_EQ(zeroed % PAGE, 0);
 }
 
 TEST(zero, refuses_what_is_not_whole_pages_inside)

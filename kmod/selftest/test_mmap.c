@@ -119,13 +119,22 @@ TEST(mmap, map_sync_is_accepted)
 	CHECK_EQ(msync(bytes, UNIT, MS_SYNC), 0);
 }
 
+TEST(mmap, past_the_end_is_refused)
+{
+	int fd = segment_open(segment_make(2), WEFT_MODE_READ_WRITE);
+
+	CHECK(mmap(NULL, 4 * UNIT, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED);
+	CHECK_EQ(errno, EINVAL);
+	CHECK(mmap(NULL, UNIT, PROT_READ, MAP_SHARED, fd, 2 * UNIT) == MAP_FAILED);
+	CHECK_EQ(errno, EINVAL);
+}
+
 TEST(mmap, access_past_the_end_is_sigbus)
 {
 	int fd = segment_open(segment_make(2), WEFT_MODE_READ_WRITE);
-	char *bytes = mmap(NULL, 4 * UNIT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	char *bytes = mremap(map_rw(fd, 2 * UNIT), 2 * UNIT, 4 * UNIT, MREMAP_MAYMOVE);
 
-	if (bytes == MAP_FAILED)
-		return;
+	CHECK(bytes != MAP_FAILED);
 	CHECK_STORES(bytes + 2 * UNIT - 1, 1);
 	CHECK_SIGBUS(bytes + 2 * UNIT);
 }

@@ -50,6 +50,19 @@ module_builds() {
   fi
 }
 
+# The kernel's own style checker comes with the source of the debug kernel.
+module_style() {
+  local checkpatch="${kernels_dir}/debug/kdir/scripts/checkpatch.pl" name="checkpatch --strict"
+  if [[ ! -e "${checkpatch}" ]]; then
+    result skip "${name}" "no debug kernel in the cache: run tools/kernel-test debug"
+  elif (cd "${work}" && "${checkpatch}" --no-tree --strict --quiet --no-summary --file \
+    "${weft_root}"/kmod/{,compat/,uapi/}*.[ch]); then
+    result pass "${name}"
+  else
+    result fail "${name}"
+  fi
+}
+
 # guest_boot NAME SERIES KIND MODULES STAGES TIMEOUT_S APPEND: leaves the guest's output and
 # kernel log in the directory it prints.
 guest_boot() {
