@@ -49,16 +49,29 @@ void TestCluster::Commit(Changes changes) {
 }
 
 void TestCluster::Restart() {
+  const bool is_new = store.empty();
+  Changes changes;
+  state_ = LoadInto(changes);
+  WEFT_CHECK(is_new || changes.empty(), "loading wrote something");
+  Commit(std::move(changes));
+}
+
+std::unique_ptr<State> TestCluster::Load() const {
+  Changes changes;
+  std::unique_ptr<State> loaded = LoadInto(changes);
+  WEFT_CHECK(changes.empty(), "loading wrote something");
+  return loaded;
+}
+
+std::unique_ptr<State> TestCluster::LoadInto(Changes& changes) const {
   Loader loader(options_);
   for (const auto& [key, value] : store) {
     const absl::Status added = loader.Add(key, value);
     WEFT_CHECK(added.ok(), added.ToString());
   }
-  Changes changes;
   absl::StatusOr<std::unique_ptr<State>> loaded = std::move(loader).Finish(now, &changes);
   WEFT_CHECK(loaded.ok(), loaded.status().ToString());
-  state_ = *std::move(loaded);
-  Commit(std::move(changes));
+  return *std::move(loaded);
 }
 
 std::string TestCluster::AddDevice(uint64_t data_mib, v1::Coherence coherence) {
@@ -131,7 +144,7 @@ bool TestCluster::Work(const std::string& host, const v1::Assignment& assignment
   }
   if (assignment.has_exchange()) {
     const v1::ExchangeTask& task = assignment.exchange();
-    std::string& slot = slots[{memory_of[{host, task.device()}], task.slot()}];
+    std::string& slot = slots[{task.device(), memory_of[{host, task.device()}], task.slot()}];
     if (!task.nonce().empty()) slot = task.nonce();
     v1::ExchangeResult& result = *report.mutable_exchange_result();
     result.set_device(task.device());

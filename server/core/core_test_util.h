@@ -6,9 +6,12 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "proto/weft/v1/session.pb.h"
+#include "server/core/check.h"
 #include "server/core/load.h"
 #include "server/core/sessions.h"
 #include "server/core/state.h"
@@ -31,12 +34,15 @@ class TestCluster {
   auto Run(Command command) {
     Changes changes;
     auto result = command(*state_, Admin(), changes);
+    WEFT_CHECK(Succeeded(result) || changes.empty(), "a failed command left changes");
     Commit(std::move(changes));
     return result;
   }
 
   // Throws away the state in memory and loads it again from the committed records.
   void Restart();
+  // What Restart would load. It must have nothing to write.
+  std::unique_ptr<State> Load() const;
 
   // Adds a device that every host registered afterwards sees. Returns its name.
   std::string AddDevice(uint64_t data_mib, v1::Coherence coherence = v1::HARDWARE);
@@ -74,13 +80,23 @@ class TestCluster {
   std::vector<v1::LocalDevice> devices;
   // What each host's device of a UUID really is: hosts that share memory share the number.
   std::map<std::pair<std::string, std::string>, int> memory_of;
-  std::map<std::pair<int, uint32_t>, std::string> slots;  // memory, slot -> nonce
+  // Device name, memory, slot -> nonce.
+  std::map<std::tuple<std::string, int, uint32_t>, std::string> slots;
   std::vector<v1::Extent> scrubbed;
 
- private:
-  void Commit(Changes changes);
-  // The report of `host` on one assignment; false: it has nothing to report.
+  // Does one assignment of `host`; false: there is nothing to do and report for it.
   bool Work(const std::string& host, const v1::Assignment& assignment, v1::NodeMessage& report);
+
+ private:
+  static bool Succeeded(const absl::Status& status) { return status.ok(); }
+  template <typename T>
+  static bool Succeeded(const absl::StatusOr<T>& result) {
+    return result.ok();
+  }
+  static bool Succeeded(absl::Duration) { return true; }
+
+  void Commit(Changes changes);
+  std::unique_ptr<State> LoadInto(Changes& changes) const;
 
   CoreOptions options_;
   int next_uuid_ = 1;

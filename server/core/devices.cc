@@ -1,5 +1,7 @@
 #include "server/core/devices.h"
 
+#include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -20,8 +22,11 @@ namespace weft {
 namespace {
 
 constexpr int kMaxDevicesPerHost = 1024;
+constexpr uint32_t kMaxExchangeSlots = 1'000'000;
 // 64 PiB: a pool of as many as it may have stays below kMaxBytes.
 constexpr ByteCount kMaxDeviceCapacity{uint64_t{1} << 56};
+
+DeviceId IdOf(const DeviceState& device) { return *ParseDeviceName(device.record.device().name()); }
 
 v1::Device View(const State& state, const DeviceState& device) {
   v1::Device view = device.record.device();
@@ -32,12 +37,15 @@ v1::Device View(const State& state, const DeviceState& device) {
   view.set_scrubbing_bytes(device.scrubbing_bytes);
   if (!view.pool().empty()) {
     const PoolState& pool = *state.pools.at(PoolIdOf(device));
-    view.set_free_bytes(pool.allocator.device_stats(*ParseDeviceName(view.name())).free.value());
+    const uint64_t not_taken = pool.allocator.device_stats(IdOf(device)).free.value();
+    if (view.state() == v1::DEVICE_LOST) {
+      view.set_quarantined_bytes(not_taken);
+    } else {
+      view.set_free_bytes(not_taken);
+    }
   }
   return view;
 }
-
-DeviceId IdOf(const DeviceState& device) { return *ParseDeviceName(device.record.device().name()); }
 
 std::string LabelKey(const DeviceId& device) { return absl::StrCat("label/", device.ToString()); }
 
@@ -47,33 +55,30 @@ std::string WantedPoolUuid(const State& state, const DeviceState& device) {
   return state.pools.at(PoolIdOf(device))->record.pool().uuid();
 }
 
-// The host that has to write the label, if one has to; empty: none can.
-std::string LabelWriter(const State& state, const DeviceState& device) {
-  if (!device.record.label_pending()) return "";
+// Who has to write the label, if anyone has to and can.
+std::optional<LabelWork> WantedLabelWork(const State& state, const DeviceState& device) {
+  if (!device.record.label_pending()) return std::nullopt;
   for (const auto& [host, record] : device.attachments) {
-    if (record.attachment().state() == v1::ATTACHMENT_ATTACHED && IsAlive(state, host)) return host;
+    if (record.attachment().state() == v1::ATTACHMENT_ATTACHED && IsAlive(state, host)) {
+      return LabelWork{host, WantedPoolUuid(state, device)};
+    }
   }
-  return "";
+  return std::nullopt;
 }
 
-v1::Assignment LabelAssignment(const State& state, const DeviceState& device) {
+v1::Assignment LabelAssignment(const DeviceState& device) {
   v1::Assignment assignment;
   assignment.set_key(LabelKey(IdOf(device)));
   assignment.mutable_label()->set_device(device.record.device().name());
-  assignment.mutable_label()->set_pool_uuid(WantedPoolUuid(state, device));
+  assignment.mutable_label()->set_pool_uuid(device.label_work->pool_uuid);
   return assignment;
-}
-
-void AssignLabel(const State& state, const DeviceState& device, Changes& changes) {
-  const std::string writer = LabelWriter(state, device);
-  if (!writer.empty()) changes.Assign(writer, LabelAssignment(state, device));
 }
 
 // The host saw its device proved, or lost it: others may have work because of that.
 void AfterAttachmentsChanged(State& state, const Context& context, DeviceState& device,
                              Changes& changes) {
-  AdvanceProofs(state, device, changes);
-  AssignLabel(state, device, changes);
+  AdvanceProofs(state, context, device, changes);
+  UpdateLabelWork(state, device, changes);
   AssignScrubs(state, context, IdOf(device), changes);
 }
 
@@ -117,22 +122,24 @@ std::string Contradiction(const v1::Device& record, const v1::LocalDevice& local
   return "";
 }
 
-bool HasLiveHolder(const State& state, const DeviceState& device) {
+// Whether a live host has the device's contents, or may still prove that it has.
+bool MayHaveContents(const State& state, const DeviceState& device) {
   for (const auto& [host, record] : device.attachments) {
-    if (record.attachment().state() == v1::ATTACHMENT_ATTACHED && IsAlive(state, host)) return true;
+    if (record.attachment().state() != v1::ATTACHMENT_MISMATCH && IsAlive(state, host)) return true;
   }
   return false;
 }
 
 // The device's power epoch says that it is not what it was: its segments are gone.
 void LoseContents(State& state, const Context& context, DeviceState& device, Changes& changes) {
+  if (device.record.device().state() == v1::DEVICE_LOST) return;
   const DeviceId id = IdOf(device);
   device.record.mutable_device()->set_state(v1::DEVICE_LOST);
   changes.Put(keys::Device(id), device.record);
   if (!device.record.device().pool().empty()) {
     PoolOfDevice(state, device).allocator.SetAllocatable(id, false);
   }
-  ForgetScrubs(state, id, changes);
+  ForgetScrubs(state, context, id, changes);
   Emit(state, context, v1::DEVICE_CONTENTS_LOST, device.record.device().name(), "", "", changes);
   for (auto& [key, record] : state.segments) {
     v1::Segment& segment = *record.mutable_segment();
@@ -143,6 +150,7 @@ void LoseContents(State& state, const Context& context, DeviceState& device, Cha
     if (segment.state() == v1::SEGMENT_ACTIVE) segment.set_state(v1::SEGMENT_LOST);
     changes.Put(keys::Segment(key.first, key.second), record);
     StartRevoke(state, context, SegmentId(segment.id()), changes);
+    RefreshHolders(state, SegmentId(segment.id()), changes);
   }
 }
 
@@ -171,7 +179,8 @@ void Attach(State& state, const Context& context, const std::string& host, Devic
                                               ": its contents are not the ones "
                                               "that were stored there; format it to use it again");
     Mismatch(state, context, device, host, detail, changes);
-    if (contradiction.empty() && !HasLiveHolder(state, device)) {
+    AbandonScrubsOn(state, host, id, changes);
+    if (contradiction.empty() && !MayHaveContents(state, device)) {
       LoseContents(state, context, device, changes);
     }
     return;
@@ -181,6 +190,8 @@ void Attach(State& state, const Context& context, const std::string& host, Devic
     attachment.set_state(v1::ATTACHMENT_CHALLENGING);
     attachment.clear_detail();
   }
+  // The daemon that zeroed is gone, or says that it now has other memory.
+  if (prove_again || !same_place) AbandonScrubsOn(state, host, id, changes);
   changes.Put(keys::Attachment(id, host), record);
 }
 
@@ -199,12 +210,13 @@ void Detach(State& state, const Context& context, const std::string& host, Devic
             const std::string& detail, Changes& changes) {
   const DeviceId id = IdOf(device);
   CancelProof(device, host, changes);
-  changes.Unassign(host, LabelKey(id));
+  AbandonScrubsOn(state, host, id, changes);
   device.attachments.erase(host);
   changes.Delete(keys::Attachment(id, host));
   Emit(state, context, v1::DEVICE_DETACHED, device.record.device().name(), FormatHostName(host),
        detail, changes);
   AfterAttachmentsChanged(state, context, device, changes);
+  AssignScrubsTo(state, context, host, changes);
 }
 
 absl::Status BadInventory(const std::string& message) {
@@ -212,6 +224,10 @@ absl::Status BadInventory(const std::string& message) {
 }
 
 absl::Status CheckLocalDevice(const v1::LocalDevice& local) {
+  if (local.path().size() > kMaxTextLength || local.dax_name().size() > kMaxTextLength) {
+    return BadInventory(absl::StrCat("a device's path or name has more than ", kMaxTextLength,
+                                     " bytes: ", Clip(local.path())));
+  }
   if (absl::StatusOr<Uuid> uuid = Uuid::Parse(local.uuid()); !uuid.ok() || uuid->is_nil()) {
     return BadInventory(absl::StrCat(local.path(), ": \"", local.uuid(), "\" is no device UUID"));
   }
@@ -230,16 +246,17 @@ absl::Status CheckLocalDevice(const v1::LocalDevice& local) {
                                      " bytes at ", local.data_offset_bytes(), " in ", capacity,
                                      " is not a part of it in multiples of 2 MiB"));
   }
-  if (local.exchange_slots() < kMinExchangeSlots) {
+  if (local.exchange_slots() < kMinExchangeSlots || local.exchange_slots() > kMaxExchangeSlots) {
     return BadInventory(absl::StrCat(local.path(), ": ", local.exchange_slots(),
-                                     " exchange slots; at least ", kMinExchangeSlots));
+                                     " exchange slots; ", kMinExchangeSlots, " to ",
+                                     kMaxExchangeSlots));
   }
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::Status CheckInventory(const v1::DeviceInventory& inventory) {
+absl::Status CheckInventory(const State& state, const v1::DeviceInventory& inventory) {
   if (inventory.devices_size() > kMaxDevicesPerHost) {
     return BadInventory(absl::StrCat("a host has at most ", kMaxDevicesPerHost, " devices, not ",
                                      inventory.devices_size()));
@@ -251,6 +268,13 @@ absl::Status CheckInventory(const v1::DeviceInventory& inventory) {
       return BadInventory(absl::StrCat("two devices of one host have the UUID ", local.uuid(),
                                        ": one is a copy; format it"));
     }
+  }
+  const auto is_new = [&](const Uuid& id) { return !state.devices.contains(id); };
+  const size_t added = std::count_if(seen.begin(), seen.end(), is_new);
+  if (added > 0 && state.devices.size() + added > state.options.max_devices) {
+    return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
+                     absl::StrCat("the cluster knows ", state.devices.size(), " devices, and ",
+                                  state.options.max_devices, " is the most it can"));
   }
   return absl::OkStatus();
 }
@@ -284,6 +308,7 @@ void TakeExchangeResult(State& state, const Context& context, const std::string&
   DeviceState& device = state.devices.at(*id);
   ContinueProof(state, context, device, host, result, changes);
   AfterAttachmentsChanged(state, context, device, changes);
+  AssignScrubsTo(state, context, host, changes);
 }
 
 void TakeLabelWritten(State& state, const Context& context, const std::string& host,
@@ -291,11 +316,9 @@ void TakeLabelWritten(State& state, const Context& context, const std::string& h
   absl::StatusOr<DeviceId> id = FindDevice(state, written.device());
   if (!id.ok()) return;
   DeviceState& device = state.devices.at(*id);
-  const bool current = device.record.label_pending() && LabelWriter(state, device) == host &&
-                       written.pool_uuid() == WantedPoolUuid(state, device);
-  if (!current) return;
+  if (device.label_work != LabelWork{host, written.pool_uuid()}) return;
   device.record.set_label_pending(false);
-  changes.Unassign(host, LabelKey(*id));
+  UpdateLabelWork(state, device, changes);
   if (device.record.device().state() == v1::DEVICE_JOINING) {
     device.record.mutable_device()->set_state(v1::DEVICE_ACTIVE);
     PoolOfDevice(state, device).allocator.SetAllocatable(*id, true);
@@ -319,7 +342,6 @@ void DetachAll(State& state, const Context& context, const std::string& host, Ch
     auto it = device.attachments.find(host);
     if (it == device.attachments.end()) continue;
     CancelProof(device, host, changes);
-    changes.Unassign(host, LabelKey(id));
     if (it->second.attachment().state() == v1::ATTACHMENT_ATTACHED) {
       it->second.mutable_attachment()->set_state(v1::ATTACHMENT_CHALLENGING);
       changes.Put(keys::Attachment(id, host), it->second);
@@ -383,7 +405,7 @@ void AssignToPool(State& state, const Context& context, const DeviceId& id,
   const absl::Status reserved = pool.allocator.Reserve({id, ByteOffset(0), capacity});
   WEFT_CHECK(reserved.ok(), reserved.ToString());
   pool.allocator.SetAllocatable(id, false);
-  AssignLabel(state, device, changes);
+  UpdateLabelWork(state, device, changes);
   StartScrub(state, context, id,
              {{id, ByteOffset(record.data_offset_bytes()), ByteCount(record.data_bytes())}},
              changes);
@@ -401,7 +423,30 @@ void UnassignFromPool(State& state, const DeviceId& id, Changes& changes) {
     device.record.set_label_pending(true);
   }
   changes.Put(keys::Device(id), device.record);
-  AssignLabel(state, device, changes);
+  UpdateLabelWork(state, device, changes);
+}
+
+absl::Duration EndOverdueProofs(State& state, const Context& context, absl::Duration latest,
+                                Changes& changes) {
+  for (auto& [id, device] : state.devices) {
+    if (EndOverdueProof(state, context, device, changes)) {
+      AfterAttachmentsChanged(state, context, device, changes);
+    }
+    if (device.exchange.has_value()) latest = std::min(latest, device.exchange->deadline);
+  }
+  return latest;
+}
+
+void UpdateLabelWork(const State& state, DeviceState& device, Changes& changes) {
+  std::optional<LabelWork> wanted = WantedLabelWork(state, device);
+  if (wanted == device.label_work) return;
+  if (device.label_work.has_value()) {
+    changes.Unassign(device.label_work->host, LabelKey(IdOf(device)));
+  }
+  device.label_work = std::move(wanted);
+  if (device.label_work.has_value()) {
+    changes.Assign(device.label_work->host, LabelAssignment(device));
+  }
 }
 
 void AppendDeviceAssignments(const State& state, const std::string& host,
@@ -410,8 +455,8 @@ void AppendDeviceAssignments(const State& state, const std::string& host,
     if (device.exchange.has_value() && ActorOf(*device.exchange) == host) {
       *assignments.add_upserts() = ExchangeAssignment(device);
     }
-    if (LabelWriter(state, device) == host) {
-      *assignments.add_upserts() = LabelAssignment(state, device);
+    if (device.label_work.has_value() && device.label_work->host == host) {
+      *assignments.add_upserts() = LabelAssignment(device);
     }
   }
 }

@@ -25,9 +25,10 @@ void TakeInventory(State& state, const Context& context, const std::string& host
                    const v1::DeviceInventory& inventory, bool prove_again, Changes& changes);
 
 // INVALID_ARGUMENT BAD_ARGUMENT: a UUID that is none or comes twice, sizes that are not
-// multiples of 2 MiB, a data area outside the device, fewer than 4 exchange slots, or
-// more than 1024 devices.
-absl::Status CheckInventory(const v1::DeviceInventory& inventory);
+// multiples of 2 MiB, a data area outside the device, fewer than 4 exchange slots or more
+// than a million, names over 256 bytes, or more than 1024 devices.
+// RESOURCE_EXHAUSTED QUOTA: the cluster would know too many devices.
+absl::Status CheckInventory(const State& state, const v1::DeviceInventory& inventory);
 
 // A step of a proof is done. One that is not the current one is passed over.
 void TakeExchangeResult(State& state, const Context& context, const std::string& host,
@@ -44,6 +45,14 @@ void TakeDeviceRefused(State& state, const Context& context, const std::string& 
 // The host's session is over: nothing it saw is proved any more, and proofs that needed
 // it start again with another holder.
 void DetachAll(State& state, const Context& context, const std::string& host, Changes& changes);
+
+// Ends the steps of proofs that are overdue, so that no proof waits for ever. Returns the
+// first deadline of those under way; `latest` if that is earlier.
+absl::Duration EndOverdueProofs(State& state, const Context& context, absl::Duration latest,
+                                Changes& changes);
+
+// Assigns the writing of the device's label as its record and its attachments want it now.
+void UpdateLabelWork(const State& state, DeviceState& device, Changes& changes);
 
 // Whether `host` may be granted bytes of `device` now. UNAVAILABLE DEVICE_MISSING: its
 // proof is under way; FAILED_PRECONDITION DEVICE_MISSING or DEVICE_MISMATCH.

@@ -58,7 +58,7 @@ TEST(DevicesTest, ACloneWithTheLastNonceIsCaughtWhileAHolderIsAlive) {
   cluster.RegisterHost("a");
   cluster.Settle();
   const auto slots = cluster.slots;
-  for (const auto& [key, nonce] : slots) cluster.slots[{1, key.second}] = nonce;
+  for (const auto& [key, nonce] : slots) cluster.slots[{device, 1, std::get<2>(key)}] = nonce;
   cluster.memory_of[{"b", device}] = 1;
   cluster.RegisterHost("b");
   cluster.Settle();

@@ -10,6 +10,13 @@
 
 namespace weft {
 
+std::string Clip(const std::string& text) {
+  if (text.size() <= kMaxTextLength) return text;
+  size_t end = kMaxTextLength;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
 void Emit(State& state, const Context& context, v1::EventType type, const std::string& resource,
           const std::string& subject, const std::string& detail, Changes& changes) {
   state.cluster.set_revision(state.cluster.revision() + 1);
@@ -23,7 +30,7 @@ void Emit(State& state, const Context& context, v1::EventType type, const std::s
   event.set_resource(resource);
   event.set_subject(subject);
   event.set_principal(context.principal);
-  event.set_detail(detail);
+  event.set_detail(Clip(detail));
   changes.Put(keys::Event(event.revision()), record);
   changes.events.push_back(event);
   state.events.push_back(std::move(event));

@@ -16,6 +16,12 @@ namespace weft {
 void Emit(State& state, const Context& context, v1::EventType type, const std::string& resource,
           const std::string& subject, const std::string& detail, Changes& changes);
 
+// The longest text that a host or client may have kept in the coordinator's records.
+inline constexpr size_t kMaxTextLength = 256;
+
+// At most kMaxTextLength bytes of `text`, which came from a host; whole characters.
+std::string Clip(const std::string& text);
+
 // At most `page_size` kept events after `after_revision`. OUT_OF_RANGE EVENTS_COMPACTED.
 absl::StatusOr<v1::ListEventsResponse> ListEvents(const State& state,
                                                   const v1::ListEventsRequest& request);

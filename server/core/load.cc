@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/devices.h"
 #include "server/core/errors.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
@@ -194,6 +195,8 @@ absl::StatusOr<std::unique_ptr<State>> Loader::Finish(Now now, Changes* changes)
   for (auto& [id, host] : state.hosts) {
     if (host.record.host().state() == v1::HOST_ALIVE) host.session = LiveSession{now.monotonic};
   }
+  Changes unheard;  // hosts get all their assignments when they register again
+  for (auto& [id, device] : state.devices) UpdateLabelWork(state, device, unheard);
   return std::move(state_);
 }
 

@@ -81,7 +81,12 @@ v1::Usage UsageOf(const State& state, const PoolState& pool) {
   for (const DeviceId& id : pool.devices) {
     const DeviceState& device = state.devices.at(id);
     usage.set_capacity_bytes(usage.capacity_bytes() + device.record.device().data_bytes());
-    usage.set_free_bytes(usage.free_bytes() + pool.allocator.device_stats(id).free.value());
+    const uint64_t not_taken = pool.allocator.device_stats(id).free.value();
+    if (device.record.device().state() == v1::DEVICE_LOST) {
+      usage.set_quarantined_bytes(usage.quarantined_bytes() + not_taken);
+    } else {
+      usage.set_free_bytes(usage.free_bytes() + not_taken);
+    }
     usage.set_used_bytes(usage.used_bytes() + device.used_bytes);
     usage.set_scrubbing_bytes(usage.scrubbing_bytes() + device.scrubbing_bytes);
   }

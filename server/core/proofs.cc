@@ -49,10 +49,22 @@ std::string FirstAlive(const State& state, const DeviceState& device, v1::Attach
   return "";
 }
 
-void EnterStep(State& state, DeviceState& device, Step step, Changes& changes) {
+// The first host that waits for a proof, beginning behind the one that came last.
+std::string NextNewcomer(const State& state, const DeviceState& device) {
+  for (auto it = device.attachments.upper_bound(device.last_newcomer);
+       it != device.attachments.end(); ++it) {
+    const bool waits = it->second.attachment().state() == v1::ATTACHMENT_CHALLENGING;
+    if (waits && IsAlive(state, it->first)) return it->first;
+  }
+  return FirstAlive(state, device, v1::ATTACHMENT_CHALLENGING);
+}
+
+void EnterStep(State& state, const Context& context, DeviceState& device, Step step,
+               Changes& changes) {
   Exchange& exchange = *device.exchange;
   const std::string previous_actor = exchange.step_id == 0 ? "" : ActorOf(exchange);
   exchange.step = step;
+  exchange.deadline = context.now.monotonic + state.options.exchange_step_timeout;
   state.cluster.set_last_exchange_step_id(state.cluster.last_exchange_step_id() + 1);
   exchange.step_id = state.cluster.last_exchange_step_id();
   PutCluster(state, changes);
@@ -60,10 +72,11 @@ void EnterStep(State& state, DeviceState& device, Step step, Changes& changes) {
   changes.Assign(ActorOf(exchange), ExchangeAssignment(device));
 }
 
-void EnterWrite(State& state, DeviceState& device, Step step, uint32_t slot, Changes& changes) {
+void EnterWrite(State& state, const Context& context, DeviceState& device, Step step, uint32_t slot,
+                Changes& changes) {
   device.exchange->slot = slot;
   device.exchange->nonce = state.options.random_uuid();
-  EnterStep(state, device, step, changes);
+  EnterStep(state, context, device, step, changes);
 }
 
 void FinishProof(State& state, const Context& context, DeviceState& device, Changes& changes) {
@@ -127,30 +140,51 @@ v1::Assignment ExchangeAssignment(const DeviceState& device) {
 
 void Mismatch(State& state, const Context& context, DeviceState& device, const std::string& host,
               const std::string& detail, Changes& changes) {
-  store::v1::AttachmentRecord& record = device.attachments.at(host);
-  record.mutable_attachment()->set_state(v1::ATTACHMENT_MISMATCH);
-  record.mutable_attachment()->set_detail(detail);
-  changes.Put(keys::Attachment(IdOf(device), host), record);
+  v1::Attachment& attachment = *device.attachments.at(host).mutable_attachment();
+  const bool known = attachment.state() == v1::ATTACHMENT_MISMATCH && attachment.detail() == detail;
+  attachment.set_state(v1::ATTACHMENT_MISMATCH);
+  attachment.set_detail(detail);
+  changes.Put(keys::Attachment(IdOf(device), host), device.attachments.at(host));
+  if (known) return;
   Emit(state, context, v1::DEVICE_MISMATCHED, device.record.device().name(), FormatHostName(host),
        detail, changes);
 }
 
-void AdvanceProofs(State& state, DeviceState& device, Changes& changes) {
+void AdvanceProofs(State& state, const Context& context, DeviceState& device, Changes& changes) {
   if (device.exchange.has_value()) return;
-  const std::string newcomer = FirstAlive(state, device, v1::ATTACHMENT_CHALLENGING);
+  const std::string newcomer = NextNewcomer(state, device);
   if (newcomer.empty()) return;
+  device.last_newcomer = newcomer;
   device.exchange.emplace();
   device.exchange->newcomer = newcomer;
   device.exchange->holder = FirstAlive(state, device, v1::ATTACHMENT_ATTACHED);
   if (!device.exchange->holder.empty()) {
-    EnterWrite(state, device, Step::kHolderWrites, SlotAfterLast(device, 1), changes);
+    EnterWrite(state, context, device, Step::kHolderWrites, SlotAfterLast(device, 1), changes);
   } else if (device.record.last_nonce().empty()) {
-    EnterWrite(state, device, Step::kNewcomerWrites, SlotAfterLast(device, 1), changes);
+    EnterWrite(state, context, device, Step::kNewcomerWrites, SlotAfterLast(device, 1), changes);
   } else {
     device.exchange->slot = device.record.last_nonce_slot();
     device.exchange->nonce = NonceFrom(device.record.last_nonce());
-    EnterStep(state, device, Step::kReadLastNonce, changes);
+    EnterStep(state, context, device, Step::kReadLastNonce, changes);
   }
+}
+
+bool EndOverdueProof(State& state, const Context& context, DeviceState& device, Changes& changes) {
+  if (!device.exchange.has_value() || device.exchange->deadline > context.now.monotonic) {
+    return false;
+  }
+  const std::string actor = ActorOf(*device.exchange);
+  const bool is_holder = actor == device.exchange->holder;
+  CancelProof(device, actor, changes);
+  v1::Attachment& attachment = *device.attachments.at(actor).mutable_attachment();
+  attachment.set_state(v1::ATTACHMENT_CHALLENGING);
+  attachment.set_detail("it did not do its step of a proof in time");
+  changes.Put(keys::Attachment(IdOf(device), actor), device.attachments.at(actor));
+  if (is_holder) {
+    Emit(state, context, v1::DEVICE_DETACHED, device.record.device().name(), FormatHostName(actor),
+         attachment.detail(), changes);
+  }
+  return true;
 }
 
 void ContinueProof(State& state, const Context& context, DeviceState& device,
@@ -162,25 +196,29 @@ void ContinueProof(State& state, const Context& context, DeviceState& device,
   const Exchange& exchange = *device.exchange;
   const bool matches = result.nonce() == Bytes(exchange.nonce);
   if (!result.error().empty() && host == exchange.holder) {
-    LoseHolder(state, context, device, result.error(), changes);
+    LoseHolder(state, context, device, Clip(result.error()), changes);
   } else if (!result.error().empty()) {
-    FailProof(state, context, device, result.error(), changes);
+    FailProof(state, context, device, Clip(result.error()), changes);
   } else if (!matches) {
+    // What it zeroed was other memory.
+    AbandonScrubsOn(state, exchange.newcomer, IdOf(device), changes);
     FailProof(state, context, device, MismatchDetail(exchange), changes);
   } else {
     switch (exchange.step) {
       case Step::kReadLastNonce:
-        EnterWrite(state, device, Step::kNewcomerWrites, SlotAfterLast(device, 1), changes);
+        EnterWrite(state, context, device, Step::kNewcomerWrites, SlotAfterLast(device, 1),
+                   changes);
         return;
       case Step::kHolderWrites:
-        EnterStep(state, device, Step::kNewcomerReads, changes);
+        EnterStep(state, context, device, Step::kNewcomerReads, changes);
         return;
       case Step::kNewcomerReads:
-        EnterWrite(state, device, Step::kNewcomerWrites, SlotAfterLast(device, 2), changes);
+        EnterWrite(state, context, device, Step::kNewcomerWrites, SlotAfterLast(device, 2),
+                   changes);
         return;
       case Step::kNewcomerWrites:
         if (!exchange.holder.empty()) {
-          EnterStep(state, device, Step::kHolderReads, changes);
+          EnterStep(state, context, device, Step::kHolderReads, changes);
           return;
         }
         FinishProof(state, context, device, changes);
@@ -190,7 +228,7 @@ void ContinueProof(State& state, const Context& context, DeviceState& device,
         break;
     }
   }
-  AdvanceProofs(state, device, changes);
+  AdvanceProofs(state, context, device, changes);
 }
 
 void CancelProof(DeviceState& device, const std::string& host, Changes& changes) {

@@ -17,8 +17,14 @@ namespace weft {
 // A proof uses the slot of the last one, and the two after it.
 inline constexpr uint32_t kMinExchangeSlots = 4;
 
-// Starts the proof of a host that waits for one, if none is under way for the device.
-void AdvanceProofs(State& state, DeviceState& device, Changes& changes);
+// Starts the proof of a host that waits for one, if none is under way for the device. The
+// hosts take turns.
+void AdvanceProofs(State& state, const Context& context, DeviceState& device, Changes& changes);
+
+// Ends the proof under way if its step is overdue. A newcomer that did not answer waits for
+// its next turn. A holder that did not is no proved one any more, and keeps what it was
+// granted. The caller goes on with AdvanceProofs. Returns whether it ended.
+bool EndOverdueProof(State& state, const Context& context, DeviceState& device, Changes& changes);
 
 // Goes on after a step that `result` reports. Passes over a report of another step.
 void ContinueProof(State& state, const Context& context, DeviceState& device,
@@ -32,7 +38,7 @@ const std::string& ActorOf(const Exchange& exchange);
 
 v1::Assignment ExchangeAssignment(const DeviceState& device);
 
-// Durable, and with an event: the host's device is not what it should be.
+// Durable, and with an event if it is news: the host's device is not what it should be.
 void Mismatch(State& state, const Context& context, DeviceState& device, const std::string& host,
               const std::string& detail, Changes& changes);
 

@@ -22,7 +22,9 @@ bool IsValidId(std::string_view id) {
 }
 
 absl::Duration Age(const Context& context, uint64_t time_unix_ms) {
-  return absl::Milliseconds(context.now.unix_ms) - absl::Milliseconds(time_unix_ms);
+  // A clock that was set back makes records of the future: these are no younger.
+  return absl::AbsDuration(absl::Milliseconds(context.now.unix_ms) -
+                           absl::Milliseconds(time_unix_ms));
 }
 
 void Forget(RequestLog& log, Changes& changes) {

@@ -61,10 +61,18 @@ void FinishScrub(State& state, const Context& context, const std::string& host, 
   changes.Unassign(host, AssignmentKey(scrub_id));
   Emit(state, context, v1::SCRUB_FINISHED, FormatDeviceName(device), FormatHostName(host),
        absl::StrCat(TotalBytes(record), " bytes"), changes);
-  // The host has room for one more, of any of its devices.
-  for (auto& [id, other] : state.devices) {
-    if (other.attachments.contains(host)) AssignScrubs(state, context, id, changes);
-  }
+  AssignScrubsTo(state, context, host, changes);
+}
+
+// Takes the scrub away from its host and lets it wait.
+void Abandon(State& state, uint64_t scrub_id, Changes& changes) {
+  store::v1::ScrubRecord& record = state.scrubs.at(scrub_id);
+  state.hosts.at(record.host()).scrubs.erase(scrub_id);
+  changes.Unassign(record.host(), AssignmentKey(scrub_id));
+  record.clear_host();
+  record.clear_token();
+  changes.Put(keys::Scrub(scrub_id), record);
+  DeviceOf(state, record).unassigned_scrubs.insert(scrub_id);
 }
 
 }  // namespace
@@ -154,22 +162,34 @@ void TakeScrubProgress(State& state, const Context& context, const std::string& 
   }
 }
 
-void AbandonScrubs(State& state, const Context& context, const std::string& host,
-                   Changes& changes) {
-  const absl::btree_set<uint64_t> scrubs = std::exchange(state.hosts.at(host).scrubs, {});
-  for (const uint64_t scrub_id : scrubs) {
-    store::v1::ScrubRecord& record = state.scrubs.at(scrub_id);
-    record.clear_host();
-    record.clear_token();
-    changes.Put(keys::Scrub(scrub_id), record);
-    changes.Unassign(host, AssignmentKey(scrub_id));
-    const DeviceId device = FromProto(record.extents(0)).device;
-    state.devices.at(device).unassigned_scrubs.insert(scrub_id);
-    AssignScrubs(state, context, device, changes);
+void AssignScrubsTo(State& state, const Context& context, const std::string& host,
+                    Changes& changes) {
+  for (auto& [id, device] : state.devices) {
+    if (device.attachments.contains(host)) AssignScrubs(state, context, id, changes);
   }
 }
 
-void ForgetScrubs(State& state, const DeviceId& device, Changes& changes) {
+void AbandonScrubs(State& state, const Context& context, const std::string& host,
+                   Changes& changes) {
+  const absl::btree_set<uint64_t> scrubs = state.hosts.at(host).scrubs;
+  for (const uint64_t scrub_id : scrubs) {
+    Abandon(state, scrub_id, changes);
+    AssignScrubs(state, context, FromProto(state.scrubs.at(scrub_id).extents(0)).device, changes);
+  }
+}
+
+void AbandonScrubsOn(State& state, const std::string& host, const DeviceId& device,
+                     Changes& changes) {
+  const absl::btree_set<uint64_t> scrubs = state.hosts.at(host).scrubs;
+  for (const uint64_t scrub_id : scrubs) {
+    const bool here = FromProto(state.scrubs.at(scrub_id).extents(0)).device == device;
+    if (here) Abandon(state, scrub_id, changes);
+  }
+}
+
+void ForgetScrubs(State& state, const Context& context, const DeviceId& device, Changes& changes) {
+  DeviceState& device_state = state.devices.at(device);
+  absl::btree_set<std::string> hosts;
   for (auto it = state.scrubs.begin(); it != state.scrubs.end();) {
     const store::v1::ScrubRecord& record = it->second;
     if (FromProto(record.extents(0)).device != device) {
@@ -177,14 +197,19 @@ void ForgetScrubs(State& state, const DeviceId& device, Changes& changes) {
       continue;
     }
     if (!record.host().empty()) {
+      hosts.insert(record.host());
       state.hosts.at(record.host()).scrubs.erase(record.id());
       changes.Unassign(record.host(), AssignmentKey(record.id()));
+    }
+    for (const Extent& rest : RemainingOf(record)) {
+      PoolOfDevice(state, device_state).allocator.Free(rest);
     }
     changes.Delete(keys::Scrub(record.id()));
     it = state.scrubs.erase(it);
   }
-  state.devices.at(device).scrubbing_bytes = 0;
-  state.devices.at(device).unassigned_scrubs.clear();
+  device_state.scrubbing_bytes = 0;
+  device_state.unassigned_scrubs.clear();
+  for (const std::string& host : hosts) AssignScrubsTo(state, context, host, changes);
 }
 
 void AppendScrubAssignments(const State& state, const std::string& host,

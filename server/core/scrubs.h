@@ -25,11 +25,20 @@ void TakeScrubProgress(State& state, const Context& context, const std::string& 
 // have at a time.
 void AssignScrubs(State& state, const Context& context, const DeviceId& device, Changes& changes);
 
+// Gives `host` more waiting scrubs, of any device that it is attached to.
+void AssignScrubsTo(State& state, const Context& context, const std::string& host,
+                    Changes& changes);
+
 // The host cannot write to memory any more: what it had not zeroed waits for another.
 void AbandonScrubs(State& state, const Context& context, const std::string& host, Changes& changes);
 
+// The host makes no store to `device` any more, or to another memory than was proved: what
+// it had not zeroed waits. The caller goes on with AssignScrubs and AssignScrubsTo.
+void AbandonScrubsOn(State& state, const std::string& host, const DeviceId& device,
+                     Changes& changes);
+
 // The device lost its contents and is never allocated from again: nothing waits for it.
-void ForgetScrubs(State& state, const DeviceId& device, Changes& changes);
+void ForgetScrubs(State& state, const Context& context, const DeviceId& device, Changes& changes);
 
 // The bytes of the scrub's extents, taken together, in [begin, end).
 std::vector<Extent> PartOf(const store::v1::ScrubRecord& record, uint64_t begin, uint64_t end);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/core/check.h"
+#include "server/core/devices.h"
 #include "server/core/errors.h"
 #include "server/core/events.h"
 #include "server/core/grants.h"
@@ -107,6 +108,13 @@ AllocationRequest ToAllocationRequest(const State& state, const Context& context
   return request;
 }
 
+absl::Status CheckTakesExtents(const v1::Device& device) {
+  if (device.state() == v1::DEVICE_ACTIVE) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition, v1::IN_USE,
+                   absl::StrCat(device.name(), " is ", v1::DeviceState_Name(device.state()),
+                                ": only DEVICE_ACTIVE ones take new extents"));
+}
+
 // Exactly the extents asked for, or nothing.
 absl::StatusOr<Allocation> ReserveExplicit(const State& state, PoolState& pool,
                                            const v1::CreateSegmentRequest& request,
@@ -127,6 +135,8 @@ absl::StatusOr<Allocation> ReserveExplicit(const State& state, PoolState& pool,
       error = device.status();
       break;
     }
+    error = CheckTakesExtents(state.devices.at(*device).record.device());
+    if (!error.ok()) break;
     const Extent extent{*device, ByteOffset(proto.offset_bytes()), ByteCount(proto.length_bytes())};
     error = pool.allocator.Reserve(extent);
     if (!error.ok()) break;
@@ -178,7 +188,7 @@ void AppendAllocation(State& state, const Allocation& allocation, v1::Segment& s
   for (const Extent& extent : allocation.extents) {
     DeviceState& device = state.devices.at(extent.device);
     device.used_bytes += extent.length.value();
-    if (device.record.device().coherence() == v1::SOFTWARE) segment.set_coherence(v1::SOFTWARE);
+    if (device.record.device().coherence() != v1::HARDWARE) segment.set_coherence(v1::SOFTWARE);
     if (segment.placement() == v1::STRIPED) {
       *striped.add_extents() = ToProto(extent);
     } else {
@@ -191,6 +201,24 @@ void AppendAllocation(State& state, const Allocation& allocation, v1::Segment& s
     striped.set_chunk_bytes(segment.chunk_bytes());
     AppendRun(segment, striped);
   }
+}
+
+// Whether all holders that are alive have the devices that the segment would get with
+// `allocation`: their mappings would grow onto memory that was never proved.
+absl::Status CheckHoldersSee(const State& state, const v1::Segment& segment,
+                             const Allocation& allocation) {
+  absl::btree_set<DeviceId> devices;
+  for (const Extent& extent : allocation.extents) devices.insert(extent.device);
+  for (const Extent& extent : ExtentsOf(segment)) devices.erase(extent.device);
+  for (const std::string& host : HoldersOf(state, SegmentId(segment.id()))) {
+    if (!IsAlive(state, host)) continue;
+    for (const DeviceId& device : devices) {
+      if (absl::Status s = CheckAttached(state, host, device); !s.ok()) {
+        return Annotate(s, absl::StrCat(segment.name(), " is held by ", host));
+      }
+    }
+  }
+  return absl::OkStatus();
 }
 
 std::string Names(const std::vector<std::string>& hosts) {
@@ -266,6 +294,10 @@ absl::StatusOr<v1::Segment> GrowSegment(State& state, const Context& context,
       state.options.max_segment_extents - std::min(extents, state.options.max_segment_extents));
   absl::StatusOr<Allocation> allocation = pool.allocator.Allocate(allocation_request);
   if (!allocation.ok()) return Annotate(allocation.status(), segment.name());
+  if (absl::Status s = CheckHoldersSee(state, segment, *allocation); !s.ok()) {
+    for (const Extent& extent : allocation->extents) pool.allocator.Free(extent);
+    return s;
+  }
 
   AppendAllocation(state, *allocation, segment);
   segment.set_size_bytes(request.size_bytes());
@@ -314,7 +346,11 @@ void FinishDelete(State& state, const Context& context, SegmentId id, Changes& c
   for (auto& [device_id, extents] : by_device) {
     DeviceState& device = state.devices.at(device_id);
     for (const Extent& extent : extents) device.used_bytes -= extent.length.value();
-    if (device.record.device().state() == v1::DEVICE_LOST) continue;
+    if (device.record.device().state() == v1::DEVICE_LOST) {
+      // Not allocatable, and not worth zeroing.
+      for (const Extent& extent : extents) PoolOfDevice(state, device).allocator.Free(extent);
+      continue;
+    }
     StartScrub(state, context, device_id, std::move(extents), changes);
   }
 }

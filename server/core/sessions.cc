@@ -1,5 +1,6 @@
 #include "server/core/sessions.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -45,7 +46,7 @@ v1::Host View(const HostState& host, Now now) {
   return view;
 }
 
-absl::Status CheckRegister(const v1::Register& request) {
+absl::Status CheckRegister(const State& state, const v1::Register& request) {
   if (request.protocol_version() > kSessionProtocolVersion) {
     return Precondition(v1::VERSION_TOO_NEW,
                         absl::StrCat("weftd ", request.weftd_version(), " speaks session protocol ",
@@ -65,7 +66,15 @@ absl::Status CheckRegister(const v1::Register& request) {
                                   "trusts expiry without the emulated backend, or has a revoke "
                                   "bound over ten minutes"));
   }
-  return CheckInventory(request.devices());
+  for (const std::string* text : {&request.boot_id(), &request.instance_id(),
+                                  &request.weftd_version(), &request.metrics_address()}) {
+    if (text->size() > kMaxTextLength) {
+      return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT,
+                       absl::StrCat("the registration of ", request.host_id(), " has a text of ",
+                                    text->size(), " bytes; at most ", kMaxTextLength));
+    }
+  }
+  return CheckInventory(state, request.devices());
 }
 
 absl::Status CheckMayRegister(const HostState& host, const v1::Register& request) {
@@ -92,18 +101,15 @@ void FreeAll(State& state, const Context& context, const std::string& id, Change
 }
 
 // The host came back after its session had expired and says what it still maps: the rest
-// it let go of.
+// it let go of. What it maps under an older token, because the reply with the newer one was
+// lost, it maps all the same.
 void KeepOnlyHeld(State& state, const Context& context, const std::string& id,
                   const v1::Register& request, Changes& changes) {
-  absl::btree_map<SegmentId, Token> held;
-  for (const v1::HeldGrant& grant : request.held()) {
-    held[SegmentId(grant.segment_id())] = FromProto(grant.token());
-  }
+  absl::btree_set<SegmentId> held;
+  for (const v1::HeldGrant& grant : request.held()) held.insert(SegmentId(grant.segment_id()));
   const absl::btree_set<SegmentId> grants = state.hosts.at(id).grants;
   for (const SegmentId segment : grants) {
-    auto it = held.find(segment);
-    const Token token = FromProto(state.grants.at({segment, id}).grant().token());
-    if (it == held.end() || it->second != token) DropGrant(state, context, segment, id, changes);
+    if (!held.contains(segment)) DropGrant(state, context, segment, id, changes);
   }
 }
 
@@ -121,6 +127,8 @@ void BeginSession(State& state, const Context& context, const std::string& id,
     FreeAll(state, context, id, changes);
   } else {
     KeepOnlyHeld(state, context, id, request, changes);
+    // A host's own writes stop at its deadline, and that is long past.
+    AbandonScrubs(state, context, id, changes);
   }
 }
 
@@ -137,6 +145,20 @@ void FillHost(const CoreOptions& options, const v1::Register& request,
   host.set_metrics_address(request.metrics_address());
   record.set_trust_expiry(request.trust_expiry());
   record.set_instance_id(request.instance_id());
+}
+
+// The lease that was promised goes on: if this reply is lost, the host still counts on it.
+void KeepTerms(const v1::Host& before, v1::Host& host) {
+  host.set_ttl_ms(before.ttl_ms());
+  host.set_revoke_bound_ms(std::max(before.revoke_bound_ms(), host.revoke_bound_ms()));
+}
+
+// What clients mapped through a backend that cannot take it back stays mapped whatever the
+// new daemon's backend can do.
+void KeepDistrust(const store::v1::HostRecord& before, store::v1::HostRecord& record) {
+  v1::Host& host = *record.mutable_host();
+  host.set_can_revoke(host.can_revoke() && before.host().can_revoke());
+  record.set_trust_expiry(record.trust_expiry() && before.trust_expiry());
 }
 
 void Expire(State& state, const Context& context, const std::string& id, Changes& changes) {
@@ -157,10 +179,15 @@ void Expire(State& state, const Context& context, const std::string& id, Changes
 
 absl::StatusOr<v1::Registered> Register(State& state, const Context& context,
                                         const v1::Register& request, Changes& changes) {
-  if (absl::Status s = CheckRegister(request); !s.ok()) return s;
+  if (absl::Status s = CheckRegister(state, request); !s.ok()) return s;
   const std::string& id = request.host_id();
   if (auto it = state.hosts.find(id); it != state.hosts.end()) {
     if (absl::Status s = CheckMayRegister(it->second, request); !s.ok()) return s;
+  } else if (state.hosts.size() >= state.options.max_hosts) {
+    return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
+                     absl::StrCat("the cluster knows ", state.hosts.size(),
+                                  " hosts, the most it can: give a new machine the id of one "
+                                  "that is gone"));
   }
   HostState& host = state.hosts[id];
   const bool new_instance = host.record.instance_id() != request.instance_id();
@@ -170,7 +197,10 @@ absl::StatusOr<v1::Registered> Register(State& state, const Context& context,
   } else {
     BeginSession(state, context, id, request, changes);
   }
+  const store::v1::HostRecord before = host.record;
   FillHost(state.options, request, host.record);
+  if (continues) KeepTerms(before.host(), *host.record.mutable_host());
+  if (!host.grants.empty()) KeepDistrust(before, host.record);
   changes.Put(keys::Host(id), host.record);
   if (!continues || new_instance) {
     Emit(state, context, v1::HOST_REGISTERED, host.record.host().name(), "",
@@ -212,7 +242,7 @@ absl::Status TakeReport(State& state, const Context& context, const std::string&
   if (absl::Status s = CheckSession(state, host, session_id); !s.ok()) return s;
   switch (message.message_case()) {
     case v1::NodeMessage::kDevices:
-      if (absl::Status s = CheckInventory(message.devices()); !s.ok()) return s;
+      if (absl::Status s = CheckInventory(state, message.devices()); !s.ok()) return s;
       TakeInventory(state, context, host, message.devices(), /*prove_again=*/false, changes);
       return absl::OkStatus();
     case v1::NodeMessage::kScrubProgress:
@@ -245,7 +275,8 @@ v1::Assignments WholeAssignments(const State& state, const std::string& host) {
 
 absl::Duration Tick(State& state, const Context& context, Changes& changes) {
   ForgetOldRequests(state, context, kMaxRequestsForgottenAtOnce, changes);
-  absl::Duration first = context.now.monotonic + kLongestTickInterval;
+  absl::Duration first =
+      EndOverdueProofs(state, context, context.now.monotonic + kLongestTickInterval, changes);
   std::string overdue;
   for (const auto& [id, host] : state.hosts) {
     if (!host.session.has_value()) continue;

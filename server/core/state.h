@@ -45,6 +45,11 @@ struct CoreOptions {
   uint32_t max_allocation_extents = 64;
   uint32_t max_scrubs_per_host = 4;
   size_t max_grants_per_host = 16'384;
+  // Hosts and devices are never forgotten.
+  size_t max_hosts = 4096;
+  size_t max_devices = 16'384;
+  // How long one step of a proof may take.
+  absl::Duration exchange_step_timeout = absl::Seconds(10);
   size_t max_events = 10'000;
   size_t max_requests_per_principal = 10'000;
   absl::Duration request_retention = absl::Hours(24);
@@ -74,12 +79,24 @@ struct Exchange {
   uint64_t step_id = 0;
   uint32_t slot = 0;
   Uuid nonce;
+  absl::Duration deadline;  // of the step, on Now::monotonic
+};
+
+// A label that a host has been assigned to write.
+struct LabelWork {
+  std::string host;
+  std::string pool_uuid;
+
+  friend bool operator==(const LabelWork&, const LabelWork&) = default;
 };
 
 struct DeviceState {
   store::v1::DeviceRecord record;
   absl::btree_map<std::string, store::v1::AttachmentRecord> attachments;  // by host
   std::optional<Exchange> exchange;                                       // at most one at a time
+  // The host whose proof began last: the next one's turn comes first.
+  std::string last_newcomer;
+  std::optional<LabelWork> label_work;
   uint64_t used_bytes = 0;
   uint64_t scrubbing_bytes = 0;
   absl::btree_set<uint64_t> unassigned_scrubs;

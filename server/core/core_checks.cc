@@ -1,0 +1,237 @@
+#include "server/core/core_checks.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "server/core/devices.h"
+#include "server/core/grants.h"
+#include "server/core/lookup.h"
+#include "server/core/pools.h"
+#include "server/core/scrubs.h"
+#include "server/core/status.h"
+
+namespace weft {
+namespace {
+
+const uint64_t kUnit = kExtentUnit.value();
+
+bool Excludes(const v1::Segment& segment, const v1::Grant& a, const v1::Grant& b) {
+  if (segment.sharing() == v1::SHARED) return false;
+  if (segment.sharing() == v1::EXCLUSIVE) return true;
+  return a.mode() == v1::READ_WRITE && b.mode() == v1::READ_WRITE;
+}
+
+// What an assignment says that its host does not know by itself.
+std::string Wording(v1::Assignment assignment) {
+  if (assignment.has_scrub()) assignment.mutable_scrub()->clear_done_bytes();
+  return assignment.DebugString();
+}
+
+// All that can be read of `state`, but for proofs under way, which are not durable.
+std::string Describe(const State& state) {
+  std::string text = StatusOf(state).DebugString();
+  for (const auto& [id, pool] : state.pools) {
+    v1::GetPoolRequest get;
+    get.set_name(pool->record.pool().name());
+    absl::StrAppend(&text, GetPool(state, get)->DebugString());
+  }
+  for (const auto& [id, device] : state.devices) {
+    v1::GetDeviceRequest get;
+    get.set_name(device.record.device().name());
+    absl::StrAppend(&text, GetDevice(state, get)->DebugString(), device.record.DebugString());
+    for (const uint64_t scrub : device.unassigned_scrubs) absl::StrAppend(&text, scrub, " ");
+  }
+  for (const auto& [key, record] : state.segments) absl::StrAppend(&text, record.DebugString());
+  for (const auto& [id, key] : state.segment_by_id) absl::StrAppend(&text, id.value(), key.second);
+  for (const auto& [key, record] : state.grants) absl::StrAppend(&text, record.DebugString());
+  for (const auto& [id, record] : state.scrubs) absl::StrAppend(&text, record.DebugString());
+  for (const auto& [id, host] : state.hosts) {
+    absl::StrAppend(&text, host.record.DebugString(), host.session.has_value(), "\n");
+    v1::Assignments assignments = WholeAssignments(state, id);
+    for (const v1::Assignment& one : assignments.upserts()) {
+      if (!one.has_exchange()) absl::StrAppend(&text, one.DebugString());
+    }
+  }
+  for (const v1::Event& event : state.events) absl::StrAppend(&text, event.revision(), " ");
+  return text;
+}
+
+// The free bytes of the data areas, unit by unit.
+std::string DescribeFree(const State& state) {
+  std::string text;
+  for (const auto& [pool_id, pool] : state.pools) {
+    Allocator copy = pool->allocator;
+    for (const DeviceId& id : pool->devices) {
+      const v1::Device& device = state.devices.at(id).record.device();
+      absl::StrAppend(&text, "\n", device.name(), " ");
+      for (uint64_t at = 0; at < device.capacity_bytes(); at += kUnit) {
+        text += copy.Reserve({id, ByteOffset(at), kExtentUnit}).ok() ? "." : "x";
+      }
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+void CoreChecks::Zeroed(const std::string& device, int memory, uint64_t unit) {
+  const DeviceId id = *FindDevice(cluster_.state(), device);
+  for (const auto& [host, record] : cluster_.state().devices.at(id).attachments) {
+    if (record.attachment().state() == v1::ATTACHMENT_ATTACHED &&
+        cluster_.memory_of[{host, device}] != memory) {
+      return;
+    }
+  }
+  dirty_[id].erase(unit);
+}
+
+std::map<DeviceId, CoreChecks::Units> CoreChecks::Owners() const {
+  std::map<DeviceId, Units> owners;
+  const State& state = cluster_.state();
+  for (const auto& [id, device] : state.devices) {
+    owners[id].resize(device.record.device().data_bytes() / kUnit, Owner::kFree);
+  }
+  const auto take = [&](const Extent& extent, Owner owner) {
+    const uint64_t start = state.devices.at(extent.device).record.device().data_offset_bytes();
+    for (uint64_t at = extent.offset.value(); at < extent.end().value(); at += kUnit) {
+      Owner& unit = owners.at(extent.device).at((at - start) / kUnit);
+      EXPECT_EQ(unit, Owner::kFree) << extent << " has two owners";
+      unit = owner;
+    }
+  };
+  for (const auto& [key, record] : state.segments) {
+    uint64_t size = 0;
+    for (const Extent& extent : ExtentsOf(record.segment())) {
+      take(extent, Owner::kSegment);
+      size += extent.length.value();
+      EXPECT_EQ(PoolIdOf(state.devices.at(extent.device)), key.first);
+    }
+    EXPECT_EQ(size, record.segment().size_bytes()) << record.segment().name();
+  }
+  for (const auto& [id, record] : state.scrubs) {
+    for (const Extent& extent : RemainingOf(record)) take(extent, Owner::kScrub);
+  }
+  return owners;
+}
+
+void CoreChecks::CheckBytes() {
+  const State& state = cluster_.state();
+  const std::map<DeviceId, Units> owners = Owners();
+  for (const auto& [id, units] : owners) {
+    const DeviceState& device = state.devices.at(id);
+    const auto bytes = [&, &all = units](Owner owner) {
+      return static_cast<uint64_t>(std::count(all.begin(), all.end(), owner)) * kUnit;
+    };
+    EXPECT_EQ(device.used_bytes, bytes(Owner::kSegment));
+    EXPECT_EQ(device.scrubbing_bytes, bytes(Owner::kScrub));
+    if (device.record.device().pool().empty()) {
+      EXPECT_EQ(bytes(Owner::kFree), device.record.device().data_bytes());
+      continue;
+    }
+    Allocator copy = state.pools.at(PoolIdOf(device))->allocator;
+    EXPECT_EQ(copy.device_stats(id).free.value(), bytes(Owner::kFree));
+    for (uint64_t unit = 0; unit < units.size(); ++unit) {
+      const ByteOffset at(device.record.device().data_offset_bytes() + unit * kUnit);
+      EXPECT_EQ(copy.Reserve({id, at, kExtentUnit}).ok(), units[unit] == Owner::kFree)
+          << device.record.device().name() << " unit " << unit;
+    }
+  }
+  for (const auto& [id, pool] : state.pools) {
+    const v1::Usage usage = UsageOf(state, *pool);
+    EXPECT_EQ(usage.capacity_bytes(), usage.free_bytes() + usage.used_bytes() +
+                                          usage.scrubbing_bytes() + usage.quarantined_bytes());
+  }
+  CheckScrubbed(owners);
+}
+
+void CoreChecks::CheckScrubbed(const std::map<DeviceId, Units>& owners) {
+  for (const auto& [id, units] : owners) {
+    const v1::Device& device = cluster_.state().devices.at(id).record.device();
+    const bool joined = !device.pool().empty() && pool_before_[id] != device.pool();
+    pool_before_[id] = device.pool();
+    for (uint64_t unit = 0; unit < units.size(); ++unit) {
+      const bool freed = owners_before_.contains(id) &&
+                         owners_before_.at(id)[unit] == Owner::kSegment &&
+                         units[unit] != Owner::kSegment;
+      if (joined || freed) dirty_[id].insert(unit);
+      if (device.pool().empty() || device.state() == v1::DEVICE_LOST) continue;
+      EXPECT_TRUE(units[unit] == Owner::kScrub || !dirty_[id].contains(unit))
+          << device.name() << " unit " << unit << " is free or used, and was not scrubbed";
+    }
+  }
+  owners_before_ = owners;
+}
+
+void CoreChecks::CheckGrants() {
+  const State& state = cluster_.state();
+  for (const auto& [key, record] : state.grants) {
+    const v1::Grant& grant = record.grant();
+    const v1::HostState host = state.hosts.at(key.second).record.host().state();
+    EXPECT_TRUE(host == v1::HOST_ALIVE || host == v1::HOST_UNCERTAIN) << grant.name();
+    EXPECT_TRUE(state.hosts.at(key.second).grants.contains(key.first)) << grant.name();
+    ASSERT_TRUE(state.segment_by_id.contains(key.first)) << grant.name();
+    for (const std::string& other : HoldersOf(state, key.first)) {
+      if (other == key.second) continue;
+      EXPECT_FALSE(Excludes(SegmentById(state, key.first).segment(), grant,
+                            state.grants.at({key.first, other}).grant()))
+          << grant.name() << " and " << other;
+    }
+  }
+  for (const auto& [id, host] : state.hosts) {
+    EXPECT_EQ(host.session.has_value(), host.record.host().state() == v1::HOST_ALIVE) << id;
+  }
+}
+
+void CoreChecks::CheckTokens() {
+  std::map<std::pair<uint64_t, std::string>, Token> tokens;
+  for (const auto& [key, record] : cluster_.state().grants) {
+    const std::pair grant(key.first.value(), key.second);
+    const Token token = FromProto(record.grant().token());
+    tokens[grant] = token;
+    const auto before = token_of_.find(grant);
+    if (before != token_of_.end() && before->second == token) continue;
+    EXPECT_GT(token, newest_token_[grant.first]) << record.grant().name();
+    newest_token_[grant.first] = token;
+  }
+  token_of_ = std::move(tokens);
+}
+
+void CoreChecks::CheckAttachments() {
+  for (const auto& [id, device] : cluster_.state().devices) {
+    const std::string& name = device.record.device().name();
+    std::set<int> memories;
+    for (const auto& [host, record] : device.attachments) {
+      if (record.attachment().state() != v1::ATTACHMENT_ATTACHED) continue;
+      EXPECT_TRUE(IsAlive(cluster_.state(), host)) << host << " " << name;
+      memories.insert(cluster_.memory_of[{host, name}]);
+    }
+    EXPECT_LE(memories.size(), 1u) << "a copy is attached as " << name;
+  }
+}
+
+void CoreChecks::CheckLoaded(const std::set<std::string>& in_step) {
+  const State& state = cluster_.state();
+  const std::unique_ptr<State> loaded = cluster_.Load();
+  EXPECT_EQ(Describe(*loaded), Describe(state));
+  EXPECT_EQ(DescribeFree(*loaded), DescribeFree(state));
+  for (const std::string& host : in_step) {
+    std::map<std::string, std::string> whole;
+    std::map<std::string, std::string> accumulated;
+    const v1::Assignments assignments = WholeAssignments(state, host);
+    for (const v1::Assignment& one : assignments.upserts()) whole[one.key()] = Wording(one);
+    for (const auto& [key, one] : cluster_.assigned[host]) accumulated[key] = Wording(one);
+    EXPECT_EQ(accumulated, whole) << host;
+  }
+}
+
+void CoreChecks::Check(const std::set<std::string>& in_step) {
+  CheckBytes();
+  CheckGrants();
+  CheckTokens();
+  CheckAttachments();
+  CheckLoaded(in_step);
+}
+
+}  // namespace weft

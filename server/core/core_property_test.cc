@@ -1,0 +1,420 @@
+// Long sequences of random commands on a TestCluster, with all of CoreChecks after each.
+// A failure names the seed.
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "server/core/core_checks.h"
+#include "server/core/core_test_util.h"
+#include "server/core/grants.h"
+#include "server/core/keys.h"
+#include "server/core/lookup.h"
+#include "server/core/pools.h"
+#include "server/core/segments.h"
+#include "server/core/sessions.h"
+
+namespace weft {
+namespace {
+
+const uint64_t kUnit = kExtentUnit.value();
+constexpr int kSteps = 600;
+constexpr int kMaxDevices = 4;
+
+CoreOptions Options() {
+  CoreOptions options;
+  options.max_events = 40;
+  options.max_scrubs_per_host = 2;
+  options.max_segment_extents = 12;
+  options.max_allocation_extents = 6;
+  return options;
+}
+
+// The machine behind a host id, as the coordinator cannot see it.
+struct Machine {
+  int boot = 1;
+  int instance = 1;
+  bool can_revoke = false;
+  std::set<std::string> missing;  // device UUIDs
+  // What clients have mapped: segment id -> token. The grant must outlive it.
+  std::map<uint64_t, v1::Token> mapped;
+  // Of these, those that only the clients can give up.
+  std::set<uint64_t> unrevocable;
+};
+
+class CoreProperties : public testing::TestWithParam<uint64_t> {
+ protected:
+  CoreProperties() : cluster_(Options()), checks_(cluster_), rng_(GetParam()) {}
+
+  void Step();
+  void CheckAll() {
+    ForgetWhatWasTakenBack();
+    CheckMapped();
+    checks_.Check(in_step_);
+  }
+
+  uint64_t Below(uint64_t bound) { return rng_() % bound; }
+  bool OneIn(uint64_t n) { return Below(n) == 0; }
+  std::string AnyHost() { return absl::StrCat("h", Below(4)); }
+  std::string AnyPool() { return absl::StrCat("pools/p", Below(3)); }
+  std::string AnySegment() { return absl::StrCat(AnyPool(), "/segments/s", Below(6)); }
+  std::string AnyDevice() {
+    if (cluster_.devices.empty() || OneIn(20)) return "devices/" + Uuid().ToString();
+    return "devices/" + cluster_.devices[Below(cluster_.devices.size())].uuid();
+  }
+
+  template <typename Request, typename Command>
+  auto Run(Command command, const Request& request) {
+    return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
+      Context on = context;
+      if (OneIn(2)) on.host = AnyHost();
+      return command(state, on, request, changes);
+    });
+  }
+  void Report(const std::string& host, const v1::NodeMessage& message) {
+    (void)cluster_.Run([&](State& state, const Context& context, Changes& changes) {
+      return TakeReport(state, context, host, cluster_.sessions[host], message, changes);
+    });
+  }
+
+  v1::DeviceInventory InventoryOf(const std::string& host);
+  void RegisterSome();
+  void ReportInventory();
+  void MakePool();
+  void CreateSome();
+  void GrowSome();
+  void DeleteSome();
+  void AcquireSome();
+  void ReleaseSome();
+  void WorkSome();
+  void LieSome();
+  void FenceSome();
+  void LetTimePass();
+  void ChangeHardware();
+  void ForgetWhatWasTakenBack();
+  void CheckMapped();
+
+  TestCluster cluster_;
+  CoreChecks checks_;
+  std::mt19937_64 rng_;
+  std::map<std::string, Machine> machines_;
+  std::set<std::string> in_step_;
+};
+
+v1::DeviceInventory CoreProperties::InventoryOf(const std::string& host) {
+  v1::DeviceInventory inventory;
+  for (const v1::LocalDevice& device : cluster_.devices) {
+    if (machines_[host].missing.contains(device.uuid())) continue;
+    v1::LocalDevice& local = *inventory.add_devices() = device;
+    if (OneIn(30)) local.set_pool_uuid("");
+    if (OneIn(30)) local.set_path("/dev/dax9.9");
+    if (OneIn(60)) local.set_capacity_bytes(local.capacity_bytes() + kUnit);
+    if (OneIn(200)) local.set_power_epoch(local.power_epoch() + 1);
+    local.set_numa_distance(static_cast<uint32_t>(10 * Below(4)));
+  }
+  return inventory;
+}
+
+void CoreProperties::RegisterSome() {
+  const std::string host = AnyHost();
+  Machine next = machines_[host];
+  if (OneIn(4)) {
+    ++next.boot;
+    next.mapped.clear();
+    next.unrevocable.clear();
+  } else if (OneIn(2)) {
+    ++next.instance;
+  }
+  const auto memory_before = cluster_.memory_of;
+  const bool is_new =
+      next.boot != machines_[host].boot || next.instance != machines_[host].instance;
+  if (is_new) {
+    next.can_revoke = OneIn(2);
+    for (const v1::LocalDevice& device : cluster_.devices) {
+      // Another file behind the same name: an old copy, or one that was just made.
+      int& memory = cluster_.memory_of[{host, "devices/" + device.uuid()}];
+      memory = OneIn(8) ? 1 : 0;
+    }
+  }
+  v1::Register request = cluster_.RegisterRequest(host, next.boot, next.instance);
+  request.set_can_revoke(next.can_revoke);
+  request.set_revoke_bound_ms(static_cast<uint32_t>(1000 * Below(3)));
+  *request.mutable_devices() = InventoryOf(host);
+  std::set<uint64_t> held;
+  for (const auto& [segment, token] : next.mapped) {
+    if (OneIn(5)) continue;
+    held.insert(segment);
+    request.add_held()->set_segment_id(segment);
+    *request.mutable_held(request.held_size() - 1)->mutable_token() = token;
+  }
+  const bool had_session = IsAlive(cluster_.state(), host);
+  if (!cluster_.TryRegister(request).ok()) {
+    cluster_.memory_of = memory_before;
+    return;
+  }
+  // Within a session the host says what it let go of by releasing it, only after its end by
+  // not listing it.
+  if (!had_session) {
+    std::erase_if(next.mapped, [&](const auto& entry) { return !held.contains(entry.first); });
+  }
+  machines_[host] = std::move(next);
+  in_step_.insert(host);
+}
+
+void CoreProperties::ReportInventory() {
+  const std::string host = AnyHost();
+  std::set<std::string>& missing = machines_[host].missing;
+  for (const v1::LocalDevice& device : cluster_.devices) {
+    if (!OneIn(4)) continue;
+    if (!missing.erase(device.uuid())) missing.insert(device.uuid());
+  }
+  v1::NodeMessage message;
+  *message.mutable_devices() = InventoryOf(host);
+  Report(host, message);
+}
+
+void CoreProperties::MakePool() {
+  if (OneIn(3)) {
+    v1::DeletePoolRequest request;
+    request.set_name(AnyPool());
+    (void)Run(DeletePool, request);
+  } else if (OneIn(2)) {
+    v1::AddDeviceRequest request;
+    request.set_pool(AnyPool());
+    request.set_device(AnyDevice());
+    (void)Run(AddDevice, request);
+  } else {
+    v1::CreatePoolRequest request;
+    request.set_pool_id(AnyPool().substr(6));
+    request.mutable_pool()->set_default_placement(static_cast<v1::Placement>(Below(6)));
+    for (uint64_t n = Below(3); n > 0; --n) request.add_devices(AnyDevice());
+    (void)Run(CreatePool, request);
+  }
+}
+
+void CoreProperties::CreateSome() {
+  v1::CreateSegmentRequest request;
+  request.set_parent(AnyPool());
+  request.set_segment_id(absl::StrCat("s", Below(6)));
+  v1::Segment& segment = *request.mutable_segment();
+  segment.set_size_bytes(kUnit * Below(10) + (OneIn(20) ? 1 : 0));
+  if (OneIn(50)) segment.set_size_bytes(uint64_t{1} << 63);
+  segment.set_sharing(static_cast<v1::SharingMode>(Below(5)));
+  segment.set_placement(static_cast<v1::Placement>(Below(6)));
+  if (segment.placement() == v1::STRIPED) {
+    segment.set_stripe_devices(static_cast<uint32_t>(2 + Below(2)));
+    segment.set_chunk_bytes(kUnit);
+    if (OneIn(2)) segment.set_size_bytes(segment.stripe_devices() * kUnit * (1 + Below(4)));
+  } else if (OneIn(3)) {
+    segment.set_size_bytes(0);
+    for (uint64_t n = 1 + Below(3); n > 0; --n) {
+      v1::Extent& extent = *request.add_extents();
+      extent.set_device(AnyDevice());
+      extent.set_offset_bytes(kUnit * Below(16));
+      extent.set_length_bytes(OneIn(30) ? ~uint64_t{0} : kUnit * (1 + Below(3)));
+      segment.set_size_bytes(segment.size_bytes() + extent.length_bytes());
+    }
+  }
+  (void)Run(CreateSegment, request);
+}
+
+void CoreProperties::GrowSome() {
+  v1::GrowSegmentRequest request;
+  request.set_name(AnySegment());
+  request.set_size_bytes(kUnit * Below(16));
+  (void)Run(GrowSegment, request);
+}
+
+void CoreProperties::DeleteSome() {
+  v1::DeleteSegmentRequest request;
+  request.set_name(AnySegment());
+  request.set_force(OneIn(2));
+  (void)Run(DeleteSegment, request);
+}
+
+void CoreProperties::AcquireSome() {
+  const std::string host = AnyHost();
+  const auto acquired = cluster_.Acquire(host, AnySegment(), static_cast<v1::AccessMode>(Below(4)));
+  if (!acquired.ok()) return;
+  Machine& machine = machines_[host];
+  const uint64_t segment = acquired->grant().segment_id();
+  if (!machine.mapped.contains(segment) && !machine.can_revoke) machine.unrevocable.insert(segment);
+  // A reply that is lost on the way leaves the host with the token it had.
+  if (!machine.mapped.contains(segment) || OneIn(2)) {
+    machine.mapped[segment] = acquired->grant().token();
+  }
+}
+
+void CoreProperties::ReleaseSome() {
+  const State& state = cluster_.state();
+  if (state.grants.empty()) return;
+  const auto chosen = std::next(state.grants.begin(), static_cast<int>(Below(state.grants.size())));
+  v1::Grant grant = chosen->second.grant();
+  const std::string host = chosen->first.second;
+  const bool stale = OneIn(4);
+  if (stale) grant.mutable_token()->set_counter(grant.token().counter() - 1);
+  if (!cluster_.Release(host, grant).ok() || stale) return;
+  machines_[host].mapped.erase(grant.segment_id());
+}
+
+void CoreProperties::WorkSome() {
+  for (int i = 0; i < 3; ++i) {
+    const std::string host = AnyHost();
+    const auto& assigned = cluster_.assigned[host];
+    if (!in_step_.contains(host) || assigned.empty()) continue;
+    const v1::Assignment work =
+        std::next(assigned.begin(), static_cast<int>(Below(assigned.size())))->second;
+    v1::NodeMessage report;
+    if (!cluster_.Work(host, work, report)) continue;
+    if (work.has_scrub()) {
+      v1::ScrubProgress& progress = *report.mutable_scrub_progress();
+      progress.set_done_bytes(std::min(progress.done_bytes(), kUnit * (1 + Below(12))));
+      uint64_t left = progress.done_bytes();
+      for (const v1::Extent& extent : work.scrub().extents()) {
+        for (uint64_t at = 0; at < extent.length_bytes() && left > 0; at += kUnit, left -= kUnit) {
+          // TestCluster's devices have their data behind one unit of label.
+          checks_.Zeroed(extent.device(), cluster_.memory_of[{host, extent.device()}],
+                         (extent.offset_bytes() + at) / kUnit - 1);
+        }
+      }
+    }
+    if (work.has_exchange() && OneIn(20)) report.mutable_exchange_result()->set_error("EIO");
+    Report(host, report);
+    CheckAll();
+  }
+}
+
+// Reports of what was not assigned, or not done.
+void CoreProperties::LieSome() {
+  v1::NodeMessage message;
+  const State& state = cluster_.state();
+  switch (Below(4)) {
+    case 0: {
+      v1::ScrubProgress& progress = *message.mutable_scrub_progress();
+      progress.set_scrub_id(Below(state.cluster.last_scrub_id() + 2));
+      progress.mutable_token()->set_epoch(1);
+      progress.set_done_bytes(OneIn(2) ? ~uint64_t{0} : kUnit);
+      break;
+    }
+    case 1: {
+      v1::ExchangeResult& result = *message.mutable_exchange_result();
+      result.set_device(AnyDevice());
+      result.set_step_id(Below(state.cluster.last_exchange_step_id() + 1));
+      result.set_nonce("short");
+      break;
+    }
+    case 2:
+      message.mutable_label_written()->set_device(AnyDevice());
+      message.mutable_label_written()->set_pool_uuid(Uuid().ToString());
+      break;
+    default:
+      message.mutable_device_refused()->set_device(AnyDevice());
+      break;
+  }
+  Report(AnyHost(), message);
+}
+
+void CoreProperties::FenceSome() {
+  const std::string host = AnyHost();
+  v1::FenceHostRequest request;
+  request.set_name("hosts/" + host);
+  request.set_confirm_powered_off(true);
+  if (!Run(FenceHost, request).ok()) return;
+  machines_[host].mapped.clear();
+  machines_[host].unrevocable.clear();
+}
+
+void CoreProperties::LetTimePass() {
+  cluster_.Advance(absl::Seconds(OneIn(4) ? 30 : 3));
+  for (const auto& [host, machine] : machines_) {
+    if (OneIn(4)) continue;
+    (void)Renew(cluster_.state(), cluster_.now, host, cluster_.sessions[host]);
+  }
+  cluster_.TickAll();
+}
+
+void CoreProperties::ChangeHardware() {
+  if (cluster_.devices.size() < kMaxDevices) {
+    cluster_.AddDevice(2 * (4 + Below(12)), OneIn(3) ? v1::SOFTWARE : v1::HARDWARE);
+    return;
+  }
+  v1::LocalDevice& device = cluster_.devices[Below(cluster_.devices.size())];
+  if (OneIn(8)) device.set_power_epoch(device.power_epoch() + 1);
+}
+
+// A host that can revoke has nothing mapped once its session is over: its dead-man fired.
+void CoreProperties::ForgetWhatWasTakenBack() {
+  for (auto& [host, machine] : machines_) {
+    if (IsAlive(cluster_.state(), host)) continue;
+    std::erase_if(machine.mapped, [&all = machine.unrevocable](const auto& entry) {
+      return !all.contains(entry.first);
+    });
+  }
+}
+
+// Invariant 2: what is mapped is granted.
+void CoreProperties::CheckMapped() {
+  for (auto& [host, machine] : machines_) {
+    std::erase_if(machine.unrevocable, [&mapped = machine.mapped](uint64_t segment) {
+      return !mapped.contains(segment);
+    });
+    for (const auto& [segment, token] : machine.mapped) {
+      EXPECT_TRUE(cluster_.state().grants.contains({SegmentId(segment), host}))
+          << host << " has segment " << segment << " mapped and no grant";
+    }
+  }
+}
+
+void CoreProperties::Step() {
+  const uint64_t dice = Below(100);
+  if (dice < 6) {
+    RegisterSome();
+  } else if (dice < 9) {
+    ReportInventory();
+  } else if (dice < 15) {
+    MakePool();
+  } else if (dice < 30) {
+    CreateSome();
+  } else if (dice < 37) {
+    GrowSome();
+  } else if (dice < 43) {
+    DeleteSome();
+  } else if (dice < 53) {
+    AcquireSome();
+  } else if (dice < 57) {
+    ReleaseSome();
+  } else if (dice < 90) {
+    WorkSome();
+  } else if (dice < 93) {
+    LieSome();
+  } else if (dice < 94) {
+    FenceSome();
+  } else if (dice < 95) {
+    cluster_.Restart();
+    in_step_.clear();
+  } else if (dice < 98) {
+    LetTimePass();
+  } else {
+    ChangeHardware();
+  }
+}
+
+TEST_P(CoreProperties, HoldAfterEveryCommand) {
+  for (int step = 0; step < kSteps; ++step) {
+    Step();
+    CheckAll();
+    if (HasFailure()) FAIL() << "seed " << GetParam() << ", step " << step;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, CoreProperties, testing::Range<uint64_t>(1, 13));
+
+}  // namespace
+}  // namespace weft
