@@ -78,7 +78,7 @@ class NetworkTest : public CoordinatorTestBase {};
 TEST_F(NetworkTest, Metrics) {
   options_.metrics_address = "127.0.0.1:0";
   StartCoordinator();
-  FakeHost host(channel_, "host-a", medium_);
+  TestHost host(channel_, "host-a", medium_);
   ASSERT_TRUE(host.Register(OneDevice()));
   ASSERT_TRUE(host.Renew());
   MakePool(host);
@@ -127,7 +127,7 @@ TEST_F(NetworkTest, StoreFailure) {
   coordinator_ = *std::move(coordinator);
   thread_ = std::thread([this] { EXPECT_TRUE(coordinator_->Run().ok()); });
   channel_ = Connect(grpc::InsecureChannelCredentials());
-  FakeHost host(channel_, "host-a", medium_);
+  TestHost host(channel_, "host-a", medium_);
   ASSERT_TRUE(host.Register());
   EXPECT_EQ(Health(channel_), kServing);
 
@@ -146,8 +146,10 @@ TEST_F(NetworkTest, StoreFailure) {
   ASSERT_TRUE(Call<Clusters>(&Clusters::Stub::GetStatus, {}, &status).ok());
   EXPECT_EQ(Health(channel_), kServing);
   EXPECT_EQ(status.pools(), 0u);
-  EXPECT_TRUE(host.PumpUntil([&] { return host.wholes() == 2; }));
-  EXPECT_TRUE(host.Renew());
+  EXPECT_EQ(ReasonOf(FromGrpcStatus(host.AwaitEnd())), v1::UNREACHABLE);
+  TestHost again(channel_, "host-a", medium_);
+  ASSERT_TRUE(again.Register());
+  EXPECT_EQ(again.session_id(), host.session_id());
   StopCoordinator();
 }
 
@@ -210,14 +212,14 @@ TEST_F(TlsTest, CertificatesDecide) {
   EXPECT_EQ(ReasonOf(GetStatus()), v1::NO_IDENTITY);
 
   ConnectAs("host-a");
-  FakeHost host(channel_, "host-a", medium_);
+  TestHost host(channel_, "host-a", medium_);
   ASSERT_TRUE(host.Register());
   EXPECT_TRUE(host.Renew());
   request.set_pool_id("q");
   EXPECT_EQ(ReasonOf(Call<Pools>(&Pools::Stub::CreatePool, request, &pool,
                                  [&](grpc::ClientContext& context) { host.Identify(context); })),
             v1::NOT_ALLOWED);
-  FakeHost other(channel_, "host-b", medium_);
+  TestHost other(channel_, "host-b", medium_);
   EXPECT_FALSE(other.Register());
   EXPECT_EQ(ReasonOf(FromGrpcStatus(other.AwaitEnd())), v1::NOT_ALLOWED);
 }

@@ -30,7 +30,7 @@ class CoordinatorTest : public CoordinatorTestBase {
     return pool;
   }
 
-  absl::Status Acquire(const FakeHost& host, v1::AcquireGrantResponse* response) {
+  absl::Status Acquire(const TestHost& host, v1::AcquireGrantResponse* response) {
     v1::AcquireGrantRequest request;
     request.set_session_id(host.session_id());
     request.set_segment("pools/p/segments/s");
@@ -41,7 +41,7 @@ class CoordinatorTest : public CoordinatorTestBase {
 };
 
 TEST_F(CoordinatorTest, LifeOfASegment) {
-  FakeHost host(channel_, "host-a", medium_);
+  TestHost host(channel_, "host-a", medium_);
   ASSERT_TRUE(host.Register(OneDevice()));
   EXPECT_EQ(host.registered().ttl_ms(), 10'000u);
   MakePool(host);
@@ -92,7 +92,7 @@ TEST_F(CoordinatorTest, LifeOfASegment) {
 }
 
 TEST_F(CoordinatorTest, AHostSpeaksForItsClients) {
-  FakeHost host(channel_, "host-a", medium_);
+  TestHost host(channel_, "host-a", medium_);
   ASSERT_TRUE(host.Register(OneDevice()));
   MakePool(host);
   v1::Segment segment;
@@ -125,7 +125,7 @@ TEST_F(CoordinatorTest, AHostSpeaksForItsClients) {
 TEST_F(CoordinatorTest, ARestartLosesNothingAndRepeatsNothing) {
   v1::Segment first;
   {
-    FakeHost host(channel_, "host-a", medium_);
+    TestHost host(channel_, "host-a", medium_);
     ASSERT_TRUE(host.Register(OneDevice()));
     MakePool(host);
     ASSERT_TRUE(CreateSegment(SegmentRequest("s", 64, "request-1"), &first).ok());
@@ -147,19 +147,19 @@ TEST_F(CoordinatorTest, ARestartLosesNothingAndRepeatsNothing) {
 TEST_F(CoordinatorTest, ASessionGoesOnAfterARestart) {
   std::string session;
   {
-    FakeHost host(channel_, "host-a", medium_);
+    TestHost host(channel_, "host-a", medium_);
     ASSERT_TRUE(host.Register(OneDevice()));
     session = host.session_id();
   }
   Restart();
-  FakeHost host(channel_, "host-a", medium_);
+  TestHost host(channel_, "host-a", medium_);
   ASSERT_TRUE(host.Register(OneDevice()));
   EXPECT_EQ(host.session_id(), session);
   EXPECT_TRUE(host.Renew());
 }
 
 TEST_F(CoordinatorTest, ASilentHostExpires) {
-  FakeHost host(channel_, "host-a", medium_);
+  TestHost host(channel_, "host-a", medium_);
   ASSERT_TRUE(host.Register());
   clock_.Advance(absl::Seconds(9));
   ASSERT_TRUE(host.Renew());
@@ -178,29 +178,29 @@ TEST_F(CoordinatorTest, ASilentHostExpires) {
 }
 
 TEST_F(CoordinatorTest, ANewStreamOfAHostReplacesTheOld) {
-  FakeHost old_stream(channel_, "host-a", medium_);
+  TestHost old_stream(channel_, "host-a", medium_);
   ASSERT_TRUE(old_stream.Register());
-  FakeHost new_stream(channel_, "host-a", medium_);
+  TestHost new_stream(channel_, "host-a", medium_);
   ASSERT_TRUE(new_stream.Register());
   EXPECT_EQ(ReasonOf(FromGrpcStatus(old_stream.AwaitEnd())), v1::SESSION_EXPIRED);
   EXPECT_TRUE(new_stream.Renew());
 }
 
 TEST_F(CoordinatorTest, AStreamMustBeginWithOneRegister) {
-  FakeHost early(channel_, "host-a", medium_);
+  TestHost early(channel_, "host-a", medium_);
   v1::NodeMessage renew;
   renew.mutable_renew()->set_sequence(1);
   early.Write(renew);
   EXPECT_EQ(ReasonOf(FromGrpcStatus(early.AwaitEnd())), v1::BAD_ARGUMENT);
 
-  FakeHost twice(channel_, "host-a", medium_);
+  TestHost twice(channel_, "host-a", medium_);
   ASSERT_TRUE(twice.Register());
   v1::NodeMessage again;
   again.mutable_register_()->set_host_id("host-a");
   twice.Write(again);
   EXPECT_EQ(ReasonOf(FromGrpcStatus(twice.AwaitEnd())), v1::BAD_ARGUMENT);
 
-  FakeHost nameless(channel_, "Not A Name", medium_);
+  TestHost nameless(channel_, "Not A Name", medium_);
   EXPECT_FALSE(nameless.Register());
   EXPECT_EQ(ReasonOf(FromGrpcStatus(nameless.AwaitEnd())), v1::BAD_NAME);
 }
@@ -259,7 +259,7 @@ TEST_F(CoordinatorTest, ErrorsCarryTheirReason) {
 }
 
 TEST_F(CoordinatorTest, Status) {
-  FakeHost host(channel_, "host-a", medium_);
+  TestHost host(channel_, "host-a", medium_);
   ASSERT_TRUE(host.Register());
   clock_.Advance(absl::Milliseconds(1500));
   v1::ClusterStatus status;

@@ -23,7 +23,7 @@
 #include "proto/weft/v1/pool.grpc.pb.h"
 #include "proto/weft/v1/segment.grpc.pb.h"
 #include "server/coordinator/coordinator.h"
-#include "server/coordinator/fake_host.h"
+#include "server/coordinator/test_host.h"
 #include "server/core/errors.h"
 #include "server/platform/fake_clock.h"
 #include "server/platform/fake_random.h"
@@ -107,7 +107,7 @@ class CoordinatorTestBase : public testing::Test {
   }
 
   // A pool "p" with the device, which `host` has attached and scrubbed.
-  void MakePool(FakeHost& host) {
+  void MakePool(TestHost& host) {
     v1::CreatePoolRequest request;
     request.set_pool_id("p");
     request.add_devices(kDeviceName);
@@ -134,7 +134,7 @@ class CoordinatorTestBase : public testing::Test {
   CoordinatorOptions options_;
   FakeClock clock_;
   FakeRandom random_;
-  FakeMedium medium_;
+  TestMedium medium_;
   std::unique_ptr<SqliteStore> store_;
   std::unique_ptr<Coordinator> coordinator_;
   std::thread thread_;

@@ -16,7 +16,7 @@
 
 namespace weft {
 
-// Counts and times what happens. Names are listed in docs/operations.md. Thread-safe.
+// Counts and times what happens. Thread-safe.
 class CoordinatorMetrics final : public CallRecorder {
  public:
   CoordinatorMetrics();

@@ -58,7 +58,7 @@ ApiServer::ApiServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 ApiServer::~ApiServer() { parts_->running.server->Shutdown(gpr_inf_past(GPR_CLOCK_REALTIME)); }
 
 void ApiServer::OnLoaded(const State& state) {
-  parts_->registry.DeliverWhole(state);
+  parts_->registry.EndAll();
   parts_->feed.Announce(state.cluster.revision());
   SetServing(*parts_->running.server, true);
 }

@@ -26,7 +26,8 @@ class ApiServer {
   // REQUIRES: the executor has stopped; so every call is answered, or will be refused.
   ~ApiServer();
 
-  // The state is served: health says so, and hosts are sent all their assignments.
+  // The state is served: health says so. Hosts that were connected have to register again,
+  // since what they were sent, or what was kept only in memory, may be gone.
   void OnLoaded(const State& state);
   void OnUnloaded();
   void OnCommitted(const State& state, const Changes& changes, uint64_t revision);

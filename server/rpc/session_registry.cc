@@ -80,16 +80,10 @@ void SessionRegistry::Deliver(const State& state, const Changes& changes, uint64
   }
 }
 
-void SessionRegistry::DeliverWhole(const State& state) {
+void SessionRegistry::EndAll() {
   for (const std::shared_ptr<SessionStream>& stream : All()) {
-    const absl::Status alive = CheckSession(state, stream->host(), stream->session_id());
-    if (!alive.ok()) {
-      stream->End(alive);
-      continue;
-    }
-    v1::CoordinatorMessage message;
-    *message.mutable_assignments() = WholeAssignments(state, stream->host());
-    stream->Send(std::move(message));
+    stream->End(MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+                          "the coordinator has loaded its state again; register again"));
   }
 }
 

@@ -152,7 +152,7 @@ void SessionStream::Register(v1::Register request) {
   auto result = std::make_shared<Result>();
   Submit(
       Lane::kSession, CommandKind::kMutation, "Register",
-      [this, request = std::move(request), result](State& state, const Now& now, Changes& changes) {
+      [request = std::move(request), result](State& state, const Now& now, Changes& changes) {
         const Context context{now, FormatHostName(request.host_id()), request.host_id()};
         absl::StatusOr<v1::Registered> registered =
             weft::Register(state, context, request, changes);

@@ -1,7 +1,7 @@
 // A host's daemon reduced to its side of the session, over real gRPC.
 
-#ifndef WEFT_SERVER_COORDINATOR_FAKE_HOST_H_
-#define WEFT_SERVER_COORDINATOR_FAKE_HOST_H_
+#ifndef WEFT_SERVER_COORDINATOR_TEST_HOST_H_
+#define WEFT_SERVER_COORDINATOR_TEST_HOST_H_
 
 #include <functional>
 #include <map>
@@ -17,14 +17,14 @@
 namespace weft {
 
 // A device's exchange area, shared by the hosts that see the same memory.
-using FakeMedium = std::map<uint32_t, std::string>;
+using TestMedium = std::map<uint32_t, std::string>;
 
 // Does at once what it is assigned. Blocks the test's thread while it waits for messages;
 // not thread-safe.
-class FakeHost {
+class TestHost {
  public:
-  FakeHost(std::shared_ptr<grpc::Channel> channel, std::string id, FakeMedium& medium);
-  ~FakeHost();
+  TestHost(std::shared_ptr<grpc::Channel> channel, std::string id, TestMedium& medium);
+  ~TestHost();
 
   // Sends `message` as it is.
   void Write(const v1::NodeMessage& message) { stream_->Write(message); }
@@ -55,7 +55,7 @@ class FakeHost {
   void Obey(const v1::Assignment& assignment);
 
   const std::string id_;
-  FakeMedium& medium_;
+  TestMedium& medium_;
   grpc::ClientContext context_;
   std::unique_ptr<v1::SessionService::Stub> stub_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::NodeMessage, v1::CoordinatorMessage>> stream_;
@@ -69,4 +69,4 @@ class FakeHost {
 
 }  // namespace weft
 
-#endif  // WEFT_SERVER_COORDINATOR_FAKE_HOST_H_
+#endif  // WEFT_SERVER_COORDINATOR_TEST_HOST_H_

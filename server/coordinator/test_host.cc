@@ -1,4 +1,4 @@
-#include "server/coordinator/fake_host.h"
+#include "server/coordinator/test_host.h"
 
 #include <utility>
 
@@ -6,15 +6,15 @@
 
 namespace weft {
 
-FakeHost::FakeHost(std::shared_ptr<grpc::Channel> channel, std::string id, FakeMedium& medium)
+TestHost::TestHost(std::shared_ptr<grpc::Channel> channel, std::string id, TestMedium& medium)
     : id_(std::move(id)),
       medium_(medium),
       stub_(v1::SessionService::NewStub(std::move(channel))),
       stream_(stub_->Connect(&context_)) {}
 
-FakeHost::~FakeHost() { context_.TryCancel(); }
+TestHost::~TestHost() { context_.TryCancel(); }
 
-bool FakeHost::Register(const v1::DeviceInventory& devices) {
+bool TestHost::Register(const v1::DeviceInventory& devices) {
   v1::NodeMessage message;
   v1::Register& request = *message.mutable_register_();
   request.set_protocol_version(1);
@@ -29,27 +29,27 @@ bool FakeHost::Register(const v1::DeviceInventory& devices) {
   return PumpUntil([this] { return wholes_ > 0; });
 }
 
-bool FakeHost::Renew() {
+bool TestHost::Renew() {
   v1::NodeMessage message;
   message.mutable_renew()->set_sequence(++renewals_sent_);
   Write(message);
   return PumpUntil([this] { return renewed_ == renewals_sent_; });
 }
 
-bool FakeHost::PumpUntil(const std::function<bool()>& done) {
+bool TestHost::PumpUntil(const std::function<bool()>& done) {
   while (!done()) {
     if (!ReadOne()) return false;
   }
   return true;
 }
 
-grpc::Status FakeHost::AwaitEnd() {
+grpc::Status TestHost::AwaitEnd() {
   while (ReadOne()) {
   }
   return stream_->Finish();
 }
 
-bool FakeHost::ReadOne() {
+bool TestHost::ReadOne() {
   v1::CoordinatorMessage message;
   if (!stream_->Read(&message)) return false;
   if (message.has_registered()) registered_ = message.registered();
@@ -67,7 +67,7 @@ bool FakeHost::ReadOne() {
   return true;
 }
 
-void FakeHost::Obey(const v1::Assignment& assignment) {
+void TestHost::Obey(const v1::Assignment& assignment) {
   v1::NodeMessage report;
   if (assignment.has_exchange()) {
     const v1::ExchangeTask& task = assignment.exchange();
@@ -94,13 +94,13 @@ void FakeHost::Obey(const v1::Assignment& assignment) {
   Write(report);
 }
 
-void FakeHost::Identify(grpc::ClientContext& context, const std::string& principal) const {
+void TestHost::Identify(grpc::ClientContext& context, const std::string& principal) const {
   context.AddMetadata(kHostMetadata, id_);
   context.AddMetadata(kSessionMetadata, session_id());
   if (!principal.empty()) context.AddMetadata(kPrincipalMetadata, principal);
 }
 
-bool FakeHost::Has(const std::string& key_prefix) const {
+bool TestHost::Has(const std::string& key_prefix) const {
   const auto it = assigned_.lower_bound(key_prefix);
   return it != assigned_.end() && it->first.starts_with(key_prefix);
 }
