@@ -207,7 +207,10 @@ TEST_F(FdChannelTest, GarbageEndsTheConnection) {
   };
   const size_t before = OpenFds();
   for (const auto& [what, handler] : cases) {
-    ended_ = false;
+    {
+      absl::MutexLock lock(&mu_);
+      ended_ = false;
+    }
     Start(handler);
     const absl::Status status = channel_->Call(OpenRequest("a"), Minute()).status();
     EXPECT_EQ(ReasonOf(status), v1::UNREACHABLE) << what;
