@@ -9,6 +9,7 @@
 #include "events.h"
 #include "file.h"
 #include "segment.h"
+#include "tracepoints.h"
 
 static atomic64_t weft_last_handle_id;
 
@@ -79,6 +80,7 @@ void weft_handle_release(struct weft_handle *handle)
 		.cookie = handle->cookie,
 	};
 
+	trace_weft_handle_release(handle);
 	weft_handle_free(handle);
 	weft_event_emit(&event);
 }
@@ -118,6 +120,8 @@ struct file *weft_handle_open(struct weft_segment_open *arg)
 	if (IS_ERR(file)) {
 		weft_handle_free(handle);
 		weft_segment_put(seg);
+		return file;
 	}
+	trace_weft_handle_open(handle);
 	return file;
 }

@@ -8,6 +8,7 @@
 #include <linux/tracepoint.h>
 
 #include "device.h"
+#include "handle.h"
 #include "segment.h"
 
 DECLARE_EVENT_CLASS(weft_device_class,
@@ -44,6 +45,25 @@ DEFINE_EVENT(weft_segment_class, weft_segment_extend,
 	     TP_PROTO(const struct weft_segment *seg, u64 size), TP_ARGS(seg, size));
 DEFINE_EVENT(weft_segment_class, weft_segment_destroy,
 	     TP_PROTO(const struct weft_segment *seg, u64 size), TP_ARGS(seg, size));
+
+DECLARE_EVENT_CLASS(weft_handle_class,
+		    TP_PROTO(const struct weft_handle *handle),
+		    TP_ARGS(handle),
+		    TP_STRUCT__entry(__field(u64, segment)
+				     __field(u64, id)
+				     __field(u64, cookie)
+				     __field(u32, mode)),
+		    TP_fast_assign(__entry->segment = handle->seg->id;
+				   __entry->id = handle->id;
+				   __entry->cookie = handle->cookie;
+				   __entry->mode = handle->mode;),
+		    TP_printk("segment=%llu handle=%llu cookie=%#llx mode=%u", __entry->segment,
+			      __entry->id, __entry->cookie, __entry->mode));
+
+DEFINE_EVENT(weft_handle_class, weft_handle_open,
+	     TP_PROTO(const struct weft_handle *handle), TP_ARGS(handle));
+DEFINE_EVENT(weft_handle_class, weft_handle_release,
+	     TP_PROTO(const struct weft_handle *handle), TP_ARGS(handle));
 
 TRACE_EVENT(weft_fault,
 	    TP_PROTO(u64 segment, u64 handle, pgoff_t pgoff, unsigned int order, unsigned int flags,

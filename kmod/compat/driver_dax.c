@@ -371,6 +371,7 @@ static int weft_probe(struct dev_dax *dev_dax)
 	bound = devm_kzalloc(dev, sizeof(*bound), GFP_KERNEL);
 	if (!bound)
 		return -ENOMEM;
+	INIT_LIST_HEAD(&bound->list);
 	bound->dev_dax = dev_dax;
 	bound->bad = weft_bad_create();
 	if (!bound->bad)
@@ -384,10 +385,14 @@ static int weft_probe(struct dev_dax *dev_dax)
 		err = weft_bound_add_cdev(bound);
 	if (err)
 		return err;
+	err = devm_add_action_or_reset(dev, weft_unbind, bound);
+	if (err)
+		return err;
+	/* Nothing can fail any more: from here on it can be found. */
 	mutex_lock(&weft_bound_lock);
 	list_add(&bound->list, &weft_bound_devices);
 	mutex_unlock(&weft_bound_lock);
-	return devm_add_action_or_reset(dev, weft_unbind, bound);
+	return 0;
 }
 
 static struct dax_device_driver weft_driver = {
