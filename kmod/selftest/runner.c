@@ -15,7 +15,7 @@
 #include "harness.h"
 
 /* Emulated machines are slow; a debug kernel on one is slower. */
-#define TEST_TIMEOUT_S 60
+#define TEST_TIMEOUT_S 120
 
 extern const struct selftest __start_selftests[];
 extern const struct selftest __stop_selftests[];

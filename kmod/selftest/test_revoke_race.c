@@ -108,7 +108,7 @@ static void race_with_revoke_of_handle(work_fn work)
 				   PROT_READ);
 
 	workers_start(fd, work);
-	for (int round = 0; round < 20; round++) {
+	for (int round = 0; round < 8; round++) {
 		workers_turn();
 		CHECK_EQ(segment_revoke(segment, handle, FIRST, 10000).state,
 			 WEFT_STATE_REVOKED);

@@ -75,8 +75,23 @@ guest_boot() {
     "weft.run=$5 $7" "${WEFT_GUEST_TIMEOUT_S:-$6}"
 }
 
-# The same, and prints what it printed; that it ended by itself and that its kernel log is
-# clean are two more results.
+# guest_ended_well DIRECTORY NAME: that it ended by itself and that its kernel log is clean are
+# two results.
+guest_ended_well() {
+  if grep -q '^# guest finished' "$1/output" && ! grep -q '^Bail out!' "$1/output"; then
+    result pass "$2 ran to its end"
+  else
+    tail -n 40 "$1/console"
+    result fail "$2 ran to its end"
+  fi
+  if "${qemu_dir}/check_log" "$1/console"; then
+    result pass "$2 has a clean kernel log"
+  else
+    result fail "$2 has a clean kernel log"
+  fi
+}
+
+# As guest_boot; prints what the guest printed and counts it.
 run_guest() {
   local name="$1" directory="${work}/${1// /-}"
   printf '\n# %s: kernel %s\n' "${name}" "$(<"${kernels_dir}/$2/release")"
@@ -85,18 +100,7 @@ run_guest() {
   guest_results "${directory}/output" "${name}" >"${directory}/results"
   cat "${directory}/results" >>"${results}"
   summary+=("${name}: $(tally "${directory}/results")")
-  if grep -q '^# guest finished' "${directory}/output" &&
-    ! grep -q '^Bail out!' "${directory}/output"; then
-    result pass "${name} ran to its end"
-  else
-    tail -n 40 "${directory}/console"
-    result fail "${name} ran to its end"
-  fi
-  if "${qemu_dir}/check_log" "${directory}/console"; then
-    result pass "${name} has a clean kernel log"
-  else
-    result fail "${name} has a clean kernel log"
-  fi
+  guest_ended_well "${directory}" "${name}"
 }
 
 # A host whose revoke is not done in time restarts: the guest must not come to its end.
