@@ -48,7 +48,12 @@ std::optional<sdk::RevokeNotice> Hold::Wait() {
   while (poll(watched, std::size(watched), -1) < 0) {
     // Interrupted.
   }
-  if (watched[0].revents == 0) return std::nullopt;
+  if (watched[0].revents == 0) {
+    // Taken, so that it does not end the program once it is unblocked.
+    signalfd_siginfo signal;
+    WEFT_CHECK(watched[1].revents == 0 || read(signals_, &signal, sizeof signal) > 0);
+    return std::nullopt;
+  }
   uint64_t count = 0;
   eventfd_read(notices_ready_, &count);
   absl::MutexLock lock(&mu_);

@@ -20,7 +20,7 @@ namespace weft::sdk {
 namespace {
 
 constexpr char kTicketMetadata[] = "weft-ticket";
-constexpr int kReconnectMsMin = 50;
+constexpr int kReconnectMsInitial = 50;
 constexpr int kReconnectMsMax = 1000;
 // Finds a dead server in 20 s; not more often than servers allow.
 constexpr int kKeepaliveMs = 10'000;
@@ -54,8 +54,7 @@ absl::StatusOr<std::unique_ptr<RpcClient>> RpcClient::Make(RpcClientOptions opti
   absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> credentials = Credentials(options.tls);
   if (!credentials.ok()) return credentials.status();
   grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMsMin);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMsMin);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMsInitial);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMsMax);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
