@@ -72,11 +72,13 @@ static inline int weft_token_compare(const struct weft_token *a, const struct we
 	return 0;
 }
 
-/* The mount of the segment file system. */
-struct vfsmount *weft_segment_mount(void);
-
+/* The segment file system (fs.c). */
 int weft_segment_init(void);
 void weft_segment_exit(void);
+struct vfsmount *weft_segment_mount(void);
+
+/* An inode with nothing in it, for weft_segment_create(). NULL: no memory. */
+struct weft_segment *weft_segment_new(void);
 
 /* A reference on a live table entry, or NULL. weft_segment_put() gives it back. */
 struct weft_segment *weft_segment_find(u64 id);

@@ -11,19 +11,16 @@
 #include <linux/cdev.h>
 #include <linux/dax.h>
 #include <linux/fs.h>
-#include <linux/libnvdimm.h>
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
-#include <linux/uio.h>
 
 #include "../backend.h"
 #include "../bad.h"
 #include "../device.h"
-#include "../poison.h"
-#include "compat.h"
 #include "dax_private.h"
+#include "driver_dax.h"
 
 /* Sparse lays struct device out otherwise than the compilers do. */
 #ifndef __CHECKER__
@@ -54,123 +51,11 @@ const u32 weft_backend_method = WEFT_METHOD_DRIVER;
 /* A value that no kernel knows: such a driver matches devices by new_id only. */
 #define WEFT_DRIVER_TYPE	0xffff
 
-/* Since 6.9 a bad page is told from other errors; before, the core looks for EIO. */
-#ifdef WEFT_HAVE_DAX_HWPOISON
-#define WEFT_BAD_PAGE_ERROR	(-EHWPOISON)
-#else
-#define WEFT_BAD_PAGE_ERROR	(-EIO)
-#endif
-
-/* A device bound to this driver; freed with the binding. */
-struct weft_bound {
-	struct list_head list;		/* in weft_bound_devices */
-	struct dev_dax *dev_dax;
-	struct dev_pagemap *pgmap;
-	struct dax_device *dax_dev;	/* ours */
-	struct weft_bad *bad;
-	struct weft_device *holder;	/* a reference, under weft_bound_lock */
-};
-
 static LIST_HEAD(weft_bound_devices);
 /* Guards the list and who holds what. Nothing sleeps on others under it. */
 static DEFINE_MUTEX(weft_bound_lock);
 
-/* The range that has page @pgoff of the device, or NULL. */
-static const struct dev_dax_range *weft_bound_range(const struct weft_bound *bound, pgoff_t pgoff)
-{
-	const struct dev_dax *dev_dax = bound->dev_dax;
-	int i;
-
-	for (i = 0; i < dev_dax->nr_range; i++) {
-		const struct dev_dax_range *range = &dev_dax->ranges[i];
-
-		if (pgoff >= range->pgoff &&
-		    pgoff - range->pgoff < PHYS_PFN(range_len(&range->range)))
-			return range;
-	}
-	return NULL;
-}
-
-/*
- * __va() is right in every range: memremap_pages() puts them all into the linear map.
- * No vmap space is used, and a kernel address, unlike a bare physical one, is what
- * read(2) needs to copy from.
- */
-static long weft_direct_access(struct dax_device *dax_dev, pgoff_t pgoff, long nr_pages,
-			       enum dax_access_mode mode, void **kaddr, pfn_t *pfn)
-{
-	struct weft_bound *bound = dax_get_private(dax_dev);
-	const struct dev_dax_range *range;
-	phys_addr_t phys;
-	long avail;
-
-	if (!bound)
-		return -ENXIO;
-	range = weft_bound_range(bound, pgoff);
-	if (!range)
-		return -ERANGE;
-	phys = range->range.start + PFN_PHYS(pgoff - range->pgoff);
-	avail = min_t(long, nr_pages, PHYS_PFN(range->range.end + 1 - phys));
-	if (mode == DAX_ACCESS && avail > 0) {
-		pgoff_t bad = weft_bad_next(bound->bad, pgoff, pgoff + avail - 1);
-
-		if (bad == pgoff)
-			return WEFT_BAD_PAGE_ERROR;
-		avail = bad - pgoff;
-	}
-	if (kaddr)
-		*kaddr = __va(phys);
-	if (pfn)
-		*pfn = phys_to_pfn_t(phys, PFN_DEV | PFN_MAP);
-	return avail;
-}
-
-/* The dax core asks for one page at a time; nothing here needs it to. */
-static int weft_zero_page_range(struct dax_device *dax_dev, pgoff_t pgoff, size_t nr_pages)
-{
-	while (nr_pages) {
-		void *kaddr;
-		long avail = weft_direct_access(dax_dev, pgoff, nr_pages, DAX_ACCESS, &kaddr, NULL);
-
-		if (avail <= 0)
-			return avail ?: -ERANGE;
-		memset(kaddr, 0, PFN_PHYS(avail));
-		arch_wb_cache_pmem(kaddr, PFN_PHYS(avail));
-		pgoff += avail;
-		nr_pages -= avail;
-	}
-	return 0;
-}
-
-/*
- * Writes through the caches of @bytes at @addr, which is page @pgoff or inside it; bad
- * pages that were covered whole are good again.
- */
-static size_t weft_recovery_write(struct dax_device *dax_dev, pgoff_t pgoff, void *addr,
-				  size_t bytes, struct iov_iter *iter)
-{
-	struct weft_bound *bound = dax_get_private(dax_dev);
-	size_t offset = offset_in_page(addr);
-	size_t done, page;
-
-	if (!bound)
-		return 0;
-	for (page = offset ? PAGE_SIZE - offset : 0; page + PAGE_SIZE <= bytes; page += PAGE_SIZE)
-		weft_bad_unpoison(addr + page);
-	done = _copy_from_iter_flushcache(addr, bytes, iter);
-	for (page = offset ? PAGE_SIZE - offset : 0; page + PAGE_SIZE <= done; page += PAGE_SIZE)
-		weft_bad_remove(bound->bad, pgoff + PHYS_PFN(offset + page));
-	return done;
-}
-
-static const struct dax_operations weft_dax_ops = {
-	.direct_access = weft_direct_access,
-	.zero_page_range = weft_zero_page_range,
-	.recovery_write = weft_recovery_write,
-};
-
-/* The holder, with a reference, or NULL. */
-static struct weft_device *weft_bound_holder(struct weft_bound *bound)
+struct weft_device *weft_bound_holder(struct weft_bound *bound)
 {
 	struct weft_device *dev;
 
@@ -181,36 +66,6 @@ static struct weft_device *weft_bound_holder(struct weft_bound *bound)
 	mutex_unlock(&weft_bound_lock);
 	return dev;
 }
-
-static int weft_memory_failure(struct dev_pagemap *pgmap, unsigned long pfn,
-			       unsigned long nr_pages, int mf_flags)
-{
-	struct weft_bound *bound = pgmap->owner;
-	phys_addr_t phys = PFN_PHYS(pfn);
-	struct weft_device *dev;
-	int i, err = 0;
-
-	for (i = 0; i < bound->dev_dax->nr_range; i++) {
-		const struct dev_dax_range *range = &bound->dev_dax->ranges[i];
-		u64 offset = PFN_PHYS(range->pgoff) + (phys - range->range.start);
-		unsigned long page;
-
-		if (phys < range->range.start || phys > range->range.end)
-			continue;
-		for (page = 0; page < nr_pages; page++)
-			weft_bad_add(bound->bad, PHYS_PFN(offset) + page);
-		dev = weft_bound_holder(bound);
-		if (!dev)
-			return 0;
-		err = weft_poison_report(dev, offset, PFN_PHYS(nr_pages), mf_flags);
-		weft_device_put(dev);
-	}
-	return err;
-}
-
-static const struct dev_pagemap_ops weft_pagemap_ops = {
-	.memory_failure = weft_memory_failure,
-};
 
 /*
  * So that the device can be named by an open file. The cdev is the one that device_dax
@@ -318,7 +173,7 @@ static int weft_bound_map(struct weft_bound *bound)
 	}
 	pgmap->type = MEMORY_DEVICE_FS_DAX;
 	pgmap->vmemmap_shift = 0;
-	pgmap->ops = &weft_pagemap_ops;
+	pgmap->ops = &weft_driver_pagemap_ops;
 	pgmap->owner = bound;
 	bound->pgmap = pgmap;
 	addr = devm_memremap_pages(dev, pgmap);
@@ -333,7 +188,7 @@ static int weft_bound_make_dax(struct weft_bound *bound)
 {
 	struct device *dev = &bound->dev_dax->dev;
 
-	bound->dax_dev = alloc_dax(bound, &weft_dax_ops);
+	bound->dax_dev = alloc_dax(bound, &weft_driver_dax_ops);
 	if (IS_ERR(bound->dax_dev))
 		return PTR_ERR(bound->dax_dev);
 	/* As pmem does: writes bypass the caches, reads expect machine checks. */
