@@ -21,11 +21,6 @@
 namespace weft {
 namespace {
 
-constexpr int kMaxDevicesPerHost = 1024;
-constexpr uint32_t kMaxExchangeSlots = 1'000'000;
-// 64 PiB: a pool of as many as it may have stays below kMaxBytes.
-constexpr ByteCount kMaxDeviceCapacity{uint64_t{1} << 56};
-
 DeviceId IdOf(const DeviceState& device) { return *ParseDeviceName(device.record.device().name()); }
 
 v1::Device View(const State& state, const DeviceState& device) {
@@ -83,7 +78,7 @@ void AfterAttachmentsChanged(State& state, const Context& context, DeviceState& 
 }
 
 std::string PoolUuidOf(const v1::LocalDevice& local) {
-  return local.pool_uuid().empty() ? Uuid().ToString() : local.pool_uuid();
+  return local.pool_uuid().empty() ? Uuid().ToString() : Uuid::Parse(local.pool_uuid())->ToString();
 }
 
 DeviceState& Discover(State& state, const Context& context, const std::string& host,
@@ -219,65 +214,7 @@ void Detach(State& state, const Context& context, const std::string& host, Devic
   AssignScrubsTo(state, context, host, changes);
 }
 
-absl::Status BadInventory(const std::string& message) {
-  return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT, message);
-}
-
-absl::Status CheckLocalDevice(const v1::LocalDevice& local) {
-  if (local.path().size() > kMaxTextLength || local.dax_name().size() > kMaxTextLength) {
-    return BadInventory(absl::StrCat("a device's path or name has more than ", kMaxTextLength,
-                                     " bytes: ", Clip(local.path())));
-  }
-  if (absl::StatusOr<Uuid> uuid = Uuid::Parse(local.uuid()); !uuid.ok() || uuid->is_nil()) {
-    return BadInventory(absl::StrCat(local.path(), ": \"", local.uuid(), "\" is no device UUID"));
-  }
-  if (!local.pool_uuid().empty() && !Uuid::Parse(local.pool_uuid()).ok()) {
-    return BadInventory(absl::StrCat(local.path(), ": \"", local.pool_uuid(), "\" is no UUID"));
-  }
-  const uint64_t capacity = local.capacity_bytes();
-  const bool in_units = IsMultipleOf(capacity, kExtentUnit) &&
-                        IsMultipleOf(local.data_offset_bytes(), kExtentUnit) &&
-                        IsMultipleOf(local.data_bytes(), kExtentUnit);
-  const bool inside = capacity <= kMaxDeviceCapacity.value() && local.data_bytes() > 0 &&
-                      local.data_offset_bytes() < capacity &&
-                      local.data_bytes() <= capacity - local.data_offset_bytes();
-  if (!in_units || !inside) {
-    return BadInventory(absl::StrCat(local.path(), ": a data area of ", local.data_bytes(),
-                                     " bytes at ", local.data_offset_bytes(), " in ", capacity,
-                                     " is not a part of it in multiples of 2 MiB"));
-  }
-  if (local.exchange_slots() < kMinExchangeSlots || local.exchange_slots() > kMaxExchangeSlots) {
-    return BadInventory(absl::StrCat(local.path(), ": ", local.exchange_slots(),
-                                     " exchange slots; ", kMinExchangeSlots, " to ",
-                                     kMaxExchangeSlots));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
-
-absl::Status CheckInventory(const State& state, const v1::DeviceInventory& inventory) {
-  if (inventory.devices_size() > kMaxDevicesPerHost) {
-    return BadInventory(absl::StrCat("a host has at most ", kMaxDevicesPerHost, " devices, not ",
-                                     inventory.devices_size()));
-  }
-  std::set<Uuid> seen;
-  for (const v1::LocalDevice& local : inventory.devices()) {
-    if (absl::Status s = CheckLocalDevice(local); !s.ok()) return s;
-    if (!seen.insert(*Uuid::Parse(local.uuid())).second) {
-      return BadInventory(absl::StrCat("two devices of one host have the UUID ", local.uuid(),
-                                       ": one is a copy; format it"));
-    }
-  }
-  const auto is_new = [&](const Uuid& id) { return !state.devices.contains(id); };
-  const size_t added = std::count_if(seen.begin(), seen.end(), is_new);
-  if (added > 0 && state.devices.size() + added > state.options.max_devices) {
-    return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
-                     absl::StrCat("the cluster knows ", state.devices.size(), " devices, and ",
-                                  state.options.max_devices, " is the most it can"));
-  }
-  return absl::OkStatus();
-}
 
 void TakeInventory(State& state, const Context& context, const std::string& host,
                    const v1::DeviceInventory& inventory, bool prove_again, Changes& changes) {

@@ -24,12 +24,6 @@ absl::StatusOr<v1::ListDevicesResponse> ListDevices(const State& state,
 void TakeInventory(State& state, const Context& context, const std::string& host,
                    const v1::DeviceInventory& inventory, bool prove_again, Changes& changes);
 
-// INVALID_ARGUMENT BAD_ARGUMENT: a UUID that is none or comes twice, sizes that are not
-// multiples of 2 MiB, a data area outside the device, fewer than 4 exchange slots or more
-// than a million, names over 256 bytes, or more than 1024 devices.
-// RESOURCE_EXHAUSTED QUOTA: the cluster would know too many devices.
-absl::Status CheckInventory(const State& state, const v1::DeviceInventory& inventory);
-
 // A step of a proof is done. One that is not the current one is passed over.
 void TakeExchangeResult(State& state, const Context& context, const std::string& host,
                         const v1::ExchangeResult& result, Changes& changes);

@@ -3,6 +3,7 @@
 #include "gtest/gtest.h"
 #include "server/core/core_test_util.h"
 #include "server/core/errors.h"
+#include "server/core/pools.h"
 #include "server/core/segments.h"
 
 namespace weft {
@@ -177,6 +178,139 @@ TEST(DevicesTest, RefusesInventoriesThatCannotBe) {
   EXPECT_TRUE(refused([](auto& list) { list.mutable_devices(0)->set_exchange_slots(3); }));
   EXPECT_TRUE(refused([](auto& list) { *list.add_devices() = list.devices(0); }));
   EXPECT_EQ(cluster.store, before);
+}
+
+// Lets hosts do their steps of proofs and nothing else.
+void Prove(TestCluster& cluster) {
+  for (int i = 0; i < 10; ++i) {
+    const auto assigned = cluster.assigned;
+    for (const auto& [host, by_key] : assigned) {
+      for (const auto& [key, assignment] : by_key) {
+        v1::NodeMessage report;
+        if (!assignment.has_exchange() || !cluster.Work(host, assignment, report)) continue;
+        EXPECT_TRUE(
+            cluster
+                .Run([&, &on = host](State& state, const Context& context, Changes& changes) {
+                  return TakeReport(state, context, on, cluster.sessions[on], report, changes);
+                })
+                .ok());
+      }
+    }
+  }
+}
+
+void AdvanceAlive(TestCluster& cluster, absl::Duration duration) {
+  cluster.Advance(duration);
+  for (const auto& [host, session] : cluster.sessions) {
+    ASSERT_TRUE(Renew(cluster.state(), cluster.now, host, session).ok());
+  }
+  cluster.TickAll();
+}
+
+TEST(DevicesTest, OneHostAtATimeIsAssignedALabel) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.RegisterHost("b");
+  Prove(cluster);
+  cluster.frozen = {"b"};
+  cluster.MakePool("fam");
+  const std::string key = "label/" + device.substr(8);
+  ASSERT_TRUE(cluster.assigned["b"].contains(key));
+  cluster.RegisterHost("a");
+  Prove(cluster);
+  ASSERT_EQ(StateOf(cluster, device, "a"), v1::ATTACHMENT_ATTACHED);
+  EXPECT_EQ(cluster.assigned["a"].count(key) + cluster.assigned["b"].count(key), 1u);
+}
+
+TEST(DevicesTest, AHolderThatDoesNotAnswerDoesNotHoldUpNewcomers) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.MakePool("fam");
+  ASSERT_TRUE(cluster.Create("fam", "s", 2).ok());
+  ASSERT_TRUE(cluster.Acquire("a", "pools/fam/segments/s", v1::READ_WRITE).ok());
+  cluster.frozen = {"a"};
+  cluster.RegisterHost("b");
+  AdvanceAlive(cluster, absl::Seconds(9));
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_CHALLENGING);
+  AdvanceAlive(cluster, absl::Seconds(1));
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_ATTACHED) << "it found the last nonce";
+  EXPECT_EQ(StateOf(cluster, device, "a"), v1::ATTACHMENT_CHALLENGING);
+  EXPECT_EQ(cluster.state().grants.size(), 1u) << "what it was granted stays";
+  cluster.frozen.clear();
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "a"), v1::ATTACHMENT_ATTACHED);
+}
+
+TEST(DevicesTest, ANewcomerThatDoesNotAnswerDoesNotHoldUpOthers) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.frozen = {"a"};
+  cluster.RegisterHost("a");
+  cluster.RegisterHost("b");
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_CHALLENGING);
+  AdvanceAlive(cluster, absl::Seconds(10));
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_ATTACHED);
+}
+
+TEST(DevicesTest, WhatALiveHostMayStillProveIsNotLost) {
+  TestCluster cluster;
+  cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.MakePool("fam");
+  ASSERT_TRUE(cluster.Create("fam", "s", 2).ok());
+  cluster.RegisterHost("a", /*boot=*/1, /*instance=*/2);
+  cluster.devices[0].set_power_epoch(1);
+  cluster.RegisterHost("b");
+  EXPECT_EQ(cluster.state().segments.begin()->second.segment().state(), v1::SEGMENT_ACTIVE);
+}
+
+TEST(DevicesTest, BytesOfALostDeviceAreQuarantinedAndNotTaken) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.MakePool("fam");
+  ASSERT_TRUE(cluster.Create("fam", "s", 8).ok());
+  ASSERT_TRUE(cluster.Create("fam", "t", 8).ok());
+  ASSERT_TRUE(cluster.Delete("pools/fam/segments/t").ok());
+  cluster.devices[0].set_power_epoch(1);
+  cluster.RegisterHost("a");
+  const auto usage = [&] { return UsageOf(cluster.state(), *cluster.state().pools.at("fam")); };
+  EXPECT_EQ(usage().quarantined_bytes(), uint64_t{56} << 20);
+  EXPECT_EQ(usage().free_bytes() + usage().scrubbing_bytes(), 0u);
+  EXPECT_TRUE(cluster.Delete("pools/fam/segments/s").ok());
+  EXPECT_EQ(usage().quarantined_bytes(), uint64_t{64} << 20);
+  cluster.Restart();
+  EXPECT_EQ(usage().quarantined_bytes(), uint64_t{64} << 20);
+
+  v1::CreateSegmentRequest request;
+  request.set_parent("pools/fam");
+  request.set_segment_id("u");
+  request.mutable_segment()->set_size_bytes(2 << 20);
+  v1::Extent& extent = *request.add_extents();
+  extent.set_device(device);
+  extent.set_offset_bytes(2 << 20);
+  extent.set_length_bytes(2 << 20);
+  EXPECT_EQ(ReasonOf(cluster
+                         .Run([&](State& state, const Context& context, Changes& changes) {
+                           return CreateSegment(state, context, request, changes);
+                         })
+                         .status()),
+            v1::IN_USE);
+}
+
+TEST(DevicesTest, TheClusterKnowsOnlySoManyDevices) {
+  CoreOptions options;
+  options.max_devices = 1;
+  TestCluster cluster(options);
+  cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.AddDevice(64);
+  EXPECT_EQ(ReasonOf(cluster.TryRegister(cluster.RegisterRequest("b", 1, 1)).status()), v1::QUOTA);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "server/core/load.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -7,9 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "server/core/devices.h"
 #include "server/core/errors.h"
+#include "server/core/inventory.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
 #include "server/core/names.h"
+#include "server/core/proofs.h"
 #include "server/core/scrubs.h"
 
 namespace weft {
@@ -27,11 +30,103 @@ bool Consume(std::string_view& key, std::string_view prefix) {
   return true;
 }
 
-void AddRequest(State& state, store::v1::RequestRecord record) {
+bool AreExtents(const google::protobuf::RepeatedPtrField<v1::Extent>& extents) {
+  return std::all_of(extents.begin(), extents.end(), [](const v1::Extent& extent) {
+    return ParseDeviceName(extent.device()).ok() && extent.length_bytes() < kMaxBytes.value();
+  });
+}
+
+bool IsSound(const store::v1::DeviceRecord& record) {
+  const v1::Device& device = record.device();
+  const size_t nonce = record.last_nonce().size();
+  return ParseDeviceName(device.name()).ok() &&
+         (device.pool().empty() || ParsePoolName(device.pool()).ok()) &&
+         (nonce == 0 || nonce == sizeof(Uuid)) && record.exchange_slots() >= kMinExchangeSlots &&
+         IsDataArea(device.capacity_bytes(), device.data_offset_bytes(), device.data_bytes());
+}
+
+bool IsSound(const store::v1::SegmentRecord& record) {
+  const auto& runs = record.segment().runs();
+  return record.segment().id() != 0 && runs.size() > 0 &&
+         std::all_of(runs.begin(), runs.end(),
+                     [](const v1::Run& run) { return AreExtents(run.extents()); });
+}
+
+bool IsSound(const store::v1::ScrubRecord& record) {
+  if (record.extents_size() == 0 || !AreExtents(record.extents())) return false;
+  return std::all_of(record.extents().begin(), record.extents().end(),
+                     [&](const v1::Extent& e) { return e.device() == record.extents(0).device(); });
+}
+
+// Each of these takes a record if it is sound and belongs under its key.
+
+bool AddPool(State& state, std::string_view id, const std::string& value) {
+  auto pool = std::make_unique<PoolState>();
+  if (!pool->record.ParseFromString(value)) return false;
+  if (pool->record.pool().name() != FormatPoolName(id)) return false;
+  state.pool_by_uuid[pool->record.pool().uuid()] = std::string(id);
+  state.pools[std::string(id)] = std::move(pool);
+  return true;
+}
+
+bool AddDeviceRecord(State& state, std::string_view key, const std::string& value) {
+  store::v1::DeviceRecord record;
+  if (!record.ParseFromString(value) || !IsSound(record)) return false;
+  const DeviceId id = *ParseDeviceName(record.device().name());
+  state.devices[id].record = std::move(record);
+  return key == keys::Device(id);
+}
+
+bool AddSegment(State& state, std::string_view key, const std::string& value) {
+  store::v1::SegmentRecord record;
+  if (!record.ParseFromString(value) || !IsSound(record)) return false;
+  absl::StatusOr<SegmentName> name = ParseSegmentName(record.segment().name());
+  if (!name.ok() || key != keys::Segment(name->pool, name->segment)) return false;
+  state.segments[{name->pool, name->segment}] = std::move(record);
+  return true;
+}
+
+bool AddHost(State& state, std::string_view id, const std::string& value) {
+  store::v1::HostRecord& record = state.hosts[std::string(id)].record;
+  return record.ParseFromString(value) && record.host().name() == FormatHostName(id);
+}
+
+bool AddGrant(State& state, std::string_view key, const std::string& value) {
+  store::v1::GrantRecord record;
+  if (!record.ParseFromString(value)) return false;
+  absl::StatusOr<std::string> host = ParseHostName(record.grant().host());
+  const SegmentId segment(record.grant().segment_id());
+  if (!host.ok() || key != keys::Grant(segment, *host)) return false;
+  state.grants[{segment, *host}] = std::move(record);
+  return true;
+}
+
+bool AddScrub(State& state, std::string_view key, const std::string& value) {
+  store::v1::ScrubRecord record;
+  if (!record.ParseFromString(value) || !IsSound(record)) return false;
+  const uint64_t id = record.id();
+  state.scrubs[id] = std::move(record);
+  return key == keys::Scrub(id);
+}
+
+bool AddRequest(State& state, std::string_view key, const std::string& value) {
+  store::v1::RequestRecord record;
+  if (!record.ParseFromString(value)) return false;
+  if (key != keys::Request(record.principal(), record.request_id())) return false;
   RequestLog& log = state.requests[record.principal()];
   log.by_time.emplace(record.time_unix_ms(), record.request_id());
   const std::string id = record.request_id();
   log.by_id[id] = std::move(record);
+  ++state.request_count;
+  return true;
+}
+
+bool AddEvent(State& state, std::string_view key, const std::string& value) {
+  store::v1::EventRecord record;
+  if (!record.ParseFromString(value)) return false;
+  if (key != keys::Event(record.event().revision())) return false;
+  state.events.push_back(std::move(*record.mutable_event()));
+  return true;
 }
 
 // The parts of a device that no segment can use.
@@ -123,60 +218,45 @@ absl::Status IndexGrants(State& state) {
 Loader::Loader(CoreOptions options) : state_(std::make_unique<State>(std::move(options))) {}
 
 absl::Status Loader::Add(std::string_view key, std::string_view value) {
+  if (AddRecord(key, std::string(value))) return absl::OkStatus();
+  return Damaged(absl::StrCat("the record ", std::string(key), " cannot be read"));
+}
+
+bool Loader::AddRecord(std::string_view key, const std::string& value) {
   State& state = *state_;
-  const std::string bytes(value);
   std::string_view rest = key;
-  bool parsed = true;
   if (key == keys::kCluster) {
-    parsed = state.cluster.ParseFromString(bytes);
-  } else if (Consume(rest, keys::kPools)) {
-    auto pool = std::make_unique<PoolState>();
-    parsed = pool->record.ParseFromString(bytes);
-    state.pool_by_uuid[pool->record.pool().uuid()] = std::string(rest);
-    state.pools[std::string(rest)] = std::move(pool);
-  } else if (Consume(rest, keys::kDevices)) {
-    absl::StatusOr<DeviceId> id = Uuid::Parse(rest);
-    parsed = id.ok() && state.devices[*id].record.ParseFromString(bytes);
-  } else if (Consume(rest, keys::kAttachments)) {
-    store::v1::AttachmentRecord record;
-    const size_t slash = rest.find('/');
-    absl::StatusOr<DeviceId> id = Uuid::Parse(rest.substr(0, slash));
-    parsed = slash != std::string_view::npos && id.ok() && record.ParseFromString(bytes);
-    if (parsed) pending_attachments_.push_back({*id, std::string(rest.substr(slash + 1)), record});
-  } else if (Consume(rest, keys::kSegments)) {
-    const size_t slash = rest.find('/');
-    parsed =
-        slash != std::string_view::npos &&
-        state.segments[{std::string(rest.substr(0, slash)), std::string(rest.substr(slash + 1))}]
-            .ParseFromString(bytes);
-  } else if (Consume(rest, keys::kHosts)) {
-    parsed = state.hosts[std::string(rest)].record.ParseFromString(bytes);
-  } else if (Consume(rest, keys::kGrants)) {
-    store::v1::GrantRecord record;
-    parsed = record.ParseFromString(bytes);
-    absl::StatusOr<std::string> host = ParseHostName(record.grant().host());
-    parsed = parsed && host.ok();
-    if (parsed) state.grants[{SegmentId(record.grant().segment_id()), *host}] = std::move(record);
-  } else if (Consume(rest, keys::kScrubs)) {
-    store::v1::ScrubRecord record;
-    parsed = record.ParseFromString(bytes) && record.extents_size() > 0;
-    if (parsed) state.scrubs[record.id()] = std::move(record);
-  } else if (Consume(rest, keys::kRequests)) {
-    store::v1::RequestRecord record;
-    parsed = record.ParseFromString(bytes);
-    AddRequest(state, std::move(record));
-  } else if (Consume(rest, keys::kEvents)) {
-    store::v1::EventRecord record;
-    parsed = record.ParseFromString(bytes);
-    state.events.push_back(std::move(*record.mutable_event()));
+    return state.cluster.ParseFromString(value) && !state.cluster.cluster_uuid().empty();
   }
-  if (!parsed) return Damaged(absl::StrCat("the record ", std::string(key), " cannot be read"));
-  return absl::OkStatus();
+  if (Consume(rest, keys::kPools)) return AddPool(state, rest, value);
+  if (Consume(rest, keys::kDevices)) return AddDeviceRecord(state, key, value);
+  if (Consume(rest, keys::kAttachments)) return AddAttachment(rest, value);
+  if (Consume(rest, keys::kSegments)) return AddSegment(state, key, value);
+  if (Consume(rest, keys::kHosts)) return AddHost(state, rest, value);
+  if (Consume(rest, keys::kGrants)) return AddGrant(state, key, value);
+  if (Consume(rest, keys::kScrubs)) return AddScrub(state, key, value);
+  if (Consume(rest, keys::kRequests)) return AddRequest(state, key, value);
+  if (Consume(rest, keys::kEvents)) return AddEvent(state, key, value);
+  return true;
+}
+
+bool Loader::AddAttachment(std::string_view rest, const std::string& value) {
+  store::v1::AttachmentRecord record;
+  const size_t slash = rest.find('/');
+  absl::StatusOr<DeviceId> id = Uuid::Parse(rest.substr(0, slash));
+  if (slash == std::string_view::npos || !id.ok() || !record.ParseFromString(value)) return false;
+  const std::string host(rest.substr(slash + 1));
+  if (record.attachment().host() != FormatHostName(host)) return false;
+  pending_attachments_.push_back({*id, host, std::move(record)});
+  return true;
 }
 
 absl::StatusOr<std::unique_ptr<State>> Loader::Finish(Now now, Changes* changes) && {
   State& state = *state_;
   if (state.cluster.cluster_uuid().empty()) {
+    const bool is_new = state.hosts.empty() && state.devices.empty() && state.pools.empty() &&
+                        state.segments.empty() && state.events.empty();
+    if (!is_new) return Damaged("the cluster's own record is not there");
     state.cluster.set_cluster_uuid(state.options.random_uuid().ToString());
     state.cluster.set_epoch(1);
     PutCluster(state, *changes);

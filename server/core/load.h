@@ -37,6 +37,11 @@ class Loader {
     store::v1::AttachmentRecord record;
   };
 
+  // Whether `value` is the record that belongs under `key`, or the key is not core's.
+  bool AddRecord(std::string_view key, const std::string& value);
+  // `rest`: the key's part after keys::kAttachments.
+  bool AddAttachment(std::string_view rest, const std::string& value);
+
   std::unique_ptr<State> state_;
   std::vector<PendingAttachment> pending_attachments_;
 };

@@ -93,5 +93,18 @@ TEST_F(LoadTest, EventsResumeByRevisionAndSayWhenTheyAreTooOld) {
   EXPECT_EQ(ReasonOf(ListEvents(cluster.state(), request).status()), v1::EVENTS_COMPACTED);
 }
 
+TEST_F(LoadTest, EmptyAndMisplacedRecordsAreRefused) {
+  for (const auto& [key, value] : std::map(cluster_.store)) {
+    cluster_.store[key] = "";
+    EXPECT_EQ(ReasonOf(Load()), v1::STORE_DAMAGED) << key;
+    cluster_.store[key] = value;
+  }
+  const std::string cluster = cluster_.store.extract(keys::kCluster).mapped();
+  EXPECT_EQ(ReasonOf(Load()), v1::STORE_DAMAGED) << "not a new cluster: tokens would repeat";
+  cluster_.store[keys::kCluster] = cluster;
+  cluster_.store[keys::Host("b")] = cluster_.store.at(keys::Host("a"));
+  EXPECT_EQ(ReasonOf(Load()), v1::STORE_DAMAGED);
+}
+
 }  // namespace
 }  // namespace weft

@@ -176,6 +176,7 @@ bool EndOverdueProof(State& state, const Context& context, DeviceState& device, 
   const std::string actor = ActorOf(*device.exchange);
   const bool is_holder = actor == device.exchange->holder;
   CancelProof(device, actor, changes);
+  device.last_newcomer = actor;  // the others' turns come first
   v1::Attachment& attachment = *device.attachments.at(actor).mutable_attachment();
   attachment.set_state(v1::ATTACHMENT_CHALLENGING);
   attachment.set_detail("it did not do its step of a proof in time");

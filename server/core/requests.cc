@@ -27,12 +27,32 @@ absl::Duration Age(const Context& context, uint64_t time_unix_ms) {
                            absl::Milliseconds(time_unix_ms));
 }
 
-void Forget(RequestLog& log, Changes& changes) {
+void Forget(State& state, RequestLog& log, Changes& changes) {
   const auto oldest = *log.by_time.begin();
   const store::v1::RequestRecord& record = log.by_id.at(oldest.second);
   changes.Delete(keys::Request(record.principal(), record.request_id()));
   log.by_id.erase(oldest.second);
   log.by_time.erase(oldest);
+  --state.request_count;
+}
+
+// The principal whose oldest record a new one of `principal` would replace; empty: there is
+// room.
+std::string MustMakeRoom(const State& state, const std::string& principal) {
+  const auto own = state.requests.find(principal);
+  if (own != state.requests.end() &&
+      own->second.by_id.size() >= state.options.max_requests_per_principal) {
+    return principal;
+  }
+  if (state.request_count < state.options.max_requests) return "";
+  const auto oldest_of = [](const RequestLog& log) {
+    return log.by_time.empty() ? ~uint64_t{0} : log.by_time.begin()->first;
+  };
+  return std::min_element(state.requests.begin(), state.requests.end(),
+                          [&](const auto& a, const auto& b) {
+                            return oldest_of(a.second) < oldest_of(b.second);
+                          })
+      ->first;
 }
 
 }  // namespace
@@ -44,28 +64,30 @@ absl::StatusOr<std::optional<std::string>> FindReply(const State& state, const C
     return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT,
                      "request_id must be at most 64 printable characters, without \"/\"");
   }
-  auto log = state.requests.find(context.principal);
-  if (log == state.requests.end()) return std::nullopt;
-  auto record = log->second.by_id.find(std::string(request_id));
-  if (record != log->second.by_id.end()) {
-    if (record->second.request_hash() == request_hash) return record->second.reply();
-    return MakeError(absl::StatusCode::kInvalidArgument, v1::REQUEST_ID_REUSED,
-                     absl::StrCat("request_id \"", std::string(request_id),
-                                  "\" came before with another request: use a new one"));
+  if (auto log = state.requests.find(context.principal); log != state.requests.end()) {
+    auto record = log->second.by_id.find(std::string(request_id));
+    if (record != log->second.by_id.end()) {
+      if (record->second.request_hash() == request_hash) return record->second.reply();
+      return MakeError(absl::StatusCode::kInvalidArgument, v1::REQUEST_ID_REUSED,
+                       absl::StrCat("request_id \"", std::string(request_id),
+                                    "\" came before with another request: use a new one"));
+    }
   }
-  if (log->second.by_id.size() < state.options.max_requests_per_principal) return std::nullopt;
-  const absl::Duration oldest_age = Age(context, log->second.by_time.begin()->first);
+  const std::string full = MustMakeRoom(state, context.principal);
+  if (full.empty()) return std::nullopt;
+  const RequestLog& log = state.requests.at(full);
+  const absl::Duration oldest_age = Age(context, log.by_time.begin()->first);
   if (oldest_age >= state.options.request_retention_min) return std::nullopt;  // KeepReply
-  return MakeError(
-      absl::StatusCode::kResourceExhausted, v1::QUOTA,
-      absl::StrCat(context.principal, " has sent ", state.options.max_requests_per_principal,
-                   " requests with ids lately: send fewer a second"));
+  return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
+                   absl::StrCat(full, " has sent ", log.by_id.size(),
+                                " requests with ids lately: send fewer a second"));
 }
 
 void KeepReply(State& state, const Context& context, const std::string& request_id,
                std::string_view request_hash, std::string reply, Changes& changes) {
+  const std::string full = MustMakeRoom(state, context.principal);
+  if (!full.empty()) Forget(state, state.requests.at(full), changes);
   RequestLog& log = state.requests[context.principal];
-  if (log.by_id.size() >= state.options.max_requests_per_principal) Forget(log, changes);
   store::v1::RequestRecord record;
   record.set_principal(context.principal);
   record.set_request_id(request_id);
@@ -75,6 +97,7 @@ void KeepReply(State& state, const Context& context, const std::string& request_
   changes.Put(keys::Request(context.principal, request_id), record);
   log.by_time.emplace(record.time_unix_ms(), request_id);
   log.by_id.emplace(request_id, std::move(record));
+  ++state.request_count;
 }
 
 void ForgetOldRequests(State& state, const Context& context, size_t max, Changes& changes) {
@@ -82,7 +105,7 @@ void ForgetOldRequests(State& state, const Context& context, size_t max, Changes
     RequestLog& log = it->second;
     while (max > 0 && !log.by_time.empty() &&
            Age(context, log.by_time.begin()->first) >= state.options.request_retention) {
-      Forget(log, changes);
+      Forget(state, log, changes);
       --max;
     }
     it = log.by_id.empty() ? state.requests.erase(it) : std::next(it);

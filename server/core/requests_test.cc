@@ -3,6 +3,7 @@
 #include "gtest/gtest.h"
 #include "server/core/core_test_util.h"
 #include "server/core/errors.h"
+#include "server/core/grants.h"
 #include "server/core/pools.h"
 
 namespace weft {
@@ -84,6 +85,60 @@ TEST_F(RequestsTest, RecordsAreForgottenAfterADay) {
   EXPECT_TRUE(cluster_.state().requests.empty());
   cluster_.Restart();
   EXPECT_TRUE(cluster_.state().requests.empty());
+}
+
+TEST_F(RequestsTest, AGrantThatWasReleasedIsNotHandedOutAgain) {
+  cluster_.AddDevice(64);
+  cluster_.RegisterHost("a");
+  cluster_.MakePool("fam");
+  ASSERT_TRUE(cluster_.Create("fam", "s", 2).ok());
+  v1::AcquireGrantRequest request;
+  request.set_session_id(cluster_.sessions["a"]);
+  request.set_segment("pools/fam/segments/s");
+  request.set_request_id("id");
+  const auto acquire = [&] {
+    return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
+      return Once<v1::AcquireGrantResponse>(
+          state, context, "AcquireGrant", request, changes,
+          [&](Changes& c) { return AcquireGrant(state, context, "a", request, c); });
+    });
+  };
+  const auto first = acquire();
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(acquire()->grant().token().counter(), first->grant().token().counter());
+  ASSERT_TRUE(cluster_.Release("a", first->grant()).ok());
+  EXPECT_GT(acquire()->grant().token().counter(), first->grant().token().counter());
+}
+
+TEST(RequestsOfManyTest, AllTogetherAreLimited) {
+  CoreOptions options;
+  options.max_requests = 2;
+  TestCluster cluster(options);
+  const auto keep = [&](const std::string& principal) {
+    return ReasonOf(cluster.Run([&](State& state, const Context& admin, Changes& changes) {
+      const Context context{admin.now, principal, ""};
+      const auto found = FindReply(state, context, "id", "hash");
+      if (found.ok()) KeepReply(state, context, "id", "hash", "reply", changes);
+      return found.status();
+    }));
+  };
+  EXPECT_EQ(keep("a"), v1::REASON_UNSPECIFIED);
+  cluster.Advance(absl::Minutes(1));
+  EXPECT_EQ(keep("b"), v1::REASON_UNSPECIFIED);
+  EXPECT_EQ(keep("c"), v1::QUOTA);
+  cluster.Advance(absl::Minutes(1));
+  EXPECT_EQ(keep("c"), v1::REASON_UNSPECIFIED) << "the oldest makes room";
+  EXPECT_TRUE(cluster.state().requests.at("a").by_id.empty());
+  cluster.Restart();
+  EXPECT_EQ(cluster.state().request_count, 2u);
+}
+
+TEST_F(RequestsTest, AClockThatWasSetBackLocksNobodyOut) {
+  ASSERT_TRUE(Create("a", "1").ok());
+  ASSERT_TRUE(Create("b", "2").ok());
+  ASSERT_TRUE(Create("c", "3").ok());
+  cluster_.now.unix_ms -= 3'600'000;
+  EXPECT_TRUE(Create("d", "4").ok());
 }
 
 }  // namespace

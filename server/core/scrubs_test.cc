@@ -111,5 +111,51 @@ TEST_F(ScrubsTest, AHostHasOnlySoManyAtATime) {
   EXPECT_EQ(Free(), 64 * kMi);
 }
 
+TEST_F(ScrubsTest, ANewDaemonProvesItsDeviceBeforeItScrubs) {
+  const auto [host, task] = Only();
+  const std::string device = "devices/" + cluster_.devices[0].uuid();
+  cluster_.memory_of[{host, device}] = 1;  // a copy now
+  cluster_.RegisterHost(host, 1, /*instance=*/2, {}, /*can_revoke=*/true);
+  Report(host, task, 16 * kMi);
+  EXPECT_EQ(Free(), 48 * kMi);
+  const auto [next_host, next] = Only();
+  EXPECT_NE(next_host, host);
+  EXPECT_GT(FromProto(next.token()), FromProto(task.token()));
+}
+
+TEST_F(ScrubsTest, AHostThatHasNoUseOfTheDevicePassesItsScrubsOn) {
+  const auto [host, task] = Only();
+  v1::NodeMessage message;
+  message.mutable_device_refused()->set_device("devices/" + cluster_.devices[0].uuid());
+  ASSERT_TRUE(cluster_
+                  .Run([&, &on = host](State& state, const Context& context, Changes& changes) {
+                    return TakeReport(state, context, on, cluster_.sessions[on], message, changes);
+                  })
+                  .ok());
+  EXPECT_NE(Only().first, host);
+}
+
+TEST(ScrubsOfTwoDevicesTest, RoomThatALostDeviceLeavesIsUsed) {
+  CoreOptions options;
+  options.max_scrubs_per_host = 1;
+  TestCluster cluster(options);
+  cluster.AddDevice(64);
+  cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.Settle();
+  cluster.frozen = {"a"};
+  cluster.MakePool("fam");
+  const auto scrubbed_device = [&] {
+    for (const auto& [key, assignment] : cluster.assigned["a"]) {
+      if (assignment.has_scrub()) return assignment.scrub().extents(0).device();
+    }
+    return std::string();
+  };
+  ASSERT_EQ(scrubbed_device(), "devices/" + cluster.devices[0].uuid());
+  cluster.devices[0].set_power_epoch(1);
+  cluster.RegisterHost("a");
+  EXPECT_EQ(scrubbed_device(), "devices/" + cluster.devices[1].uuid());
+}
+
 }  // namespace
 }  // namespace weft

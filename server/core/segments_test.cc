@@ -232,5 +232,25 @@ TEST_F(SegmentsTest, ListsInPagesByPoolOrAll) {
   EXPECT_EQ(ReasonOf(ListSegments(cluster_.state(), list).status()), v1::POOL_NOT_FOUND);
 }
 
+TEST_F(SegmentsTest, GrowsOnlyOntoDevicesThatItsHoldersSee) {
+  ASSERT_TRUE(Try(Request(64 * kMi)).ok()) << "all of one device";
+  const std::string name = "pools/fam/segments/s";
+  const std::string first =
+      cluster_.state().segments.begin()->second.segment().runs(0).extents(0).device();
+  std::erase_if(cluster_.devices,
+                [&](const v1::LocalDevice& device) { return "devices/" + device.uuid() != first; });
+  cluster_.RegisterHost("b");
+  cluster_.Settle();
+  const auto acquired = cluster_.Acquire("b", name, v1::READ_ONLY);
+  ASSERT_TRUE(acquired.ok()) << acquired.status();
+  const auto before = cluster_.store;
+  const uint64_t free = Free();
+  EXPECT_EQ(ReasonOf(Grow(name, 66 * kMi).status()), v1::DEVICE_MISSING);
+  EXPECT_EQ(cluster_.store, before);
+  EXPECT_EQ(Free(), free);
+  ASSERT_TRUE(cluster_.Release("b", acquired->grant()).ok());
+  EXPECT_TRUE(Grow(name, 66 * kMi).ok());
+}
+
 }  // namespace
 }  // namespace weft

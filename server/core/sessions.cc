@@ -8,6 +8,7 @@
 #include "server/core/errors.h"
 #include "server/core/events.h"
 #include "server/core/grants.h"
+#include "server/core/inventory.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
 #include "server/core/names.h"

@@ -219,5 +219,41 @@ TEST_F(SessionsTest, TrustedExpiryFreesAnEmulatedHost) {
   EXPECT_FALSE(Holds("a"));
 }
 
+TEST_F(SessionsTest, ASessionThatGoesOnKeepsItsBound) {
+  v1::Register request = cluster_.RegisterRequest("a", 1, 1);
+  request.set_revoke_bound_ms(60'000);
+  ASSERT_TRUE(cluster_.TryRegister(request).ok());
+  request.set_revoke_bound_ms(0);
+  const auto registered = cluster_.TryRegister(request);
+  ASSERT_TRUE(registered.ok());
+  EXPECT_EQ(registered->revoke_bound_ms(), 60'000u);
+  cluster_.Advance(absl::Seconds(69));
+  cluster_.TickAll();
+  EXPECT_EQ(Get("a").state(), v1::HOST_ALIVE);
+}
+
+TEST_F(SessionsTest, AnotherBackendDoesNotMakeOldMappingsRevocable) {
+  cluster_.RegisterHost("a", 1, 1, {}, /*can_revoke=*/false);
+  MakeSegment();
+  ASSERT_TRUE(cluster_.Acquire("a", segment_, v1::READ_WRITE).ok());
+  cluster_.RegisterHost("a", 1, 2, {}, /*can_revoke=*/true);
+  cluster_.Advance(absl::Seconds(12));
+  cluster_.TickAll();
+  EXPECT_EQ(Get("a").state(), v1::HOST_UNCERTAIN);
+  EXPECT_TRUE(Holds("a"));
+}
+
+TEST_F(SessionsTest, TextsAndTheNumberOfHostsAreLimited) {
+  v1::Register request = cluster_.RegisterRequest("a", 1, 1);
+  request.set_weftd_version(std::string(257, 'v'));
+  EXPECT_EQ(ReasonOf(cluster_.TryRegister(request).status()), v1::BAD_ARGUMENT);
+  CoreOptions options;
+  options.max_hosts = 1;
+  TestCluster small(options);
+  small.RegisterHost("a");
+  EXPECT_EQ(ReasonOf(small.TryRegister(small.RegisterRequest("b", 1, 1)).status()), v1::QUOTA);
+  EXPECT_TRUE(small.TryRegister(small.RegisterRequest("a", 1, 2)).ok());
+}
+
 }  // namespace
 }  // namespace weft

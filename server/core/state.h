@@ -52,9 +52,11 @@ struct CoreOptions {
   absl::Duration exchange_step_timeout = absl::Seconds(10);
   size_t max_events = 10'000;
   size_t max_requests_per_principal = 10'000;
+  // Of all principals together.
+  size_t max_requests = 200'000;
   absl::Duration request_retention = absl::Hours(24);
-  // When a principal has reached its maximum, records older than this make room for new
-  // ones. Longer than any deadline of the SDK.
+  // When a maximum is reached, records older than this make room for new ones. Longer than any
+  // deadline of the SDK.
   absl::Duration request_retention_min = absl::Minutes(2);
   std::string version;
   // 128 unpredictable bits. The only randomness in core.
@@ -139,6 +141,7 @@ struct State {
   absl::btree_map<GrantKey, store::v1::GrantRecord> grants;
   absl::btree_map<uint64_t, store::v1::ScrubRecord> scrubs;
   absl::btree_map<std::string, RequestLog> requests;
+  size_t request_count = 0;  // in all of `requests`
   std::deque<v1::Event> events;
 };
 
