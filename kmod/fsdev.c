@@ -93,10 +93,17 @@ int weft_backend_get(struct file *file, struct weft_device *dev)
 	if (err)
 		return err == -EOPNOTSUPP ? -EMEDIUMTYPE : err;
 	/* It may have been unbound before we were its holder. */
-	if (weft_fsdev_answers(dax_dev))
-		return 0;
-	weft_backend_put(dev);
-	return -ENODEV;
+	if (!weft_fsdev_answers(dax_dev)) {
+		weft_backend_put(dev);
+		return -ENODEV;
+	}
+	/*
+	 * fsdev_dax leaves these out: writes that bypass the caches, and reads that
+	 * survive a machine check. There is no way to take them back, and no need.
+	 */
+	set_dax_nocache(dax_dev);
+	set_dax_nomc(dax_dev);
+	return 0;
 }
 
 void weft_backend_put(struct weft_device *dev)

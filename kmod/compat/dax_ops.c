@@ -116,11 +116,14 @@ const struct dax_operations weft_driver_dax_ops = {
 static int weft_memory_failure(struct dev_pagemap *pgmap, unsigned long pfn,
 			       unsigned long nr_pages, int mf_flags)
 {
-	struct weft_bound *bound = pgmap->owner;
+	struct weft_bound *bound = READ_ONCE(pgmap->owner);
 	phys_addr_t phys = PFN_PHYS(pfn);
 	struct weft_device *dev;
 	int i, err = 0;
 
+	/* Being unbound; it stays allocated until the caller gives the page map back. */
+	if (!bound)
+		return -EOPNOTSUPP;
 	for (i = 0; i < bound->dev_dax->nr_range; i++) {
 		const struct dev_dax_range *range = &bound->dev_dax->ranges[i];
 		u64 offset = PFN_PHYS(range->pgoff) + (phys - range->range.start);

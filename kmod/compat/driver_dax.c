@@ -87,8 +87,8 @@ static void weft_undo_pgmap(void *data)
 	struct weft_bound *bound = data;
 
 	/* A static pgmap outlives the binding, and the next driver brings no ops. */
-	bound->pgmap->ops = NULL;
-	bound->pgmap->owner = NULL;
+	WRITE_ONCE(bound->pgmap->ops, NULL);
+	WRITE_ONCE(bound->pgmap->owner, NULL);
 }
 
 static void weft_undo_bad(void *data)

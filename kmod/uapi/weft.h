@@ -300,7 +300,7 @@ struct weft_segment_destroy {
  * poison is cleared), in pieces of at most 2 MiB, and flushes them to memory. A
  * revoke, the dead-man's too, stops it between pieces.
  *   EINVAL  not multiples of 4096, or past the end
- *   ESTALE, EINTR, EIO  stopped; zeroed_bytes tells how far, from the start
+ *   ESTALE, EINTR, EIO, ENODEV  stopped; zeroed_bytes tells how far, from the start
  */
 struct weft_segment_zero {
 	__u32 size;
