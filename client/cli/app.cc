@@ -31,6 +31,8 @@ namespace {
 
 void AddGlobalOptions(CLI::App& app, GlobalOptions& options, std::string& timeout) {
   app.set_version_flag("--version", std::string("weft ") + kVersion);
+  // An alias's option gives way to one that follows.
+  app.option_defaults()->take_last();
   app.add_option("--coordinator", options.coordinator, "The coordinator, host:port or unix:PATH")
       ->envname("WEFT_COORDINATOR")
       ->capture_default_str();

@@ -108,60 +108,57 @@ void PrintRange(Context& context, const std::string& verb, const std::string& na
     context.out() << json.dump(1) << std::endl;
   } else {
     context.out() << verb << " " << name << ": " << length << " bytes from offset " << range.begin
-                  << ", seed " << seed << std::endl;
+                  << ", seed " << seed << ": done" << std::endl;
   }
+}
+
+// Opens and maps the segment that the arguments name, does `work(mapping, range)`, and
+// gives the handle back whatever came of it.
+template <typename Work>
+absl::Status WithSegment(Context& context, const std::string& verb,
+                         const PatternArguments& arguments, sdk::AccessMode mode, Work work) {
+  absl::StatusOr<Opened> opened = OpenAndMap(context, arguments.segment, mode);
+  if (!opened.ok()) return opened.status();
+  const std::string name = opened->name;
+  const absl::StatusOr<Range> range = RangeOf(arguments, opened->mapping.size());
+  absl::Status status = range.status();
+  if (range.ok()) {
+    const SigbusGuard guard(absl::StrCat("segment ", verb, ": ", name));
+    status = Annotate(work(opened->mapping, *range), name);
+  }
+  status.Update(Close(*std::move(opened)));
+  if (!status.ok()) return status;
+  PrintRange(context, verb, name, *range, arguments.seed);
+  return absl::OkStatus();
 }
 
 absl::Status Fill(Context& context, const PatternArguments& arguments) {
-  absl::StatusOr<Opened> opened =
-      OpenAndMap(context, arguments.segment, sdk::AccessMode::kReadWrite);
-  if (!opened.ok()) return opened.status();
-  const sdk::Mapping& mapping = opened->mapping;
-  const absl::StatusOr<Range> range = RangeOf(arguments, mapping.size());
-  if (!range.ok()) return range.status();
-  {
-    const SigbusGuard guard("segment fill: " + opened->name);
-    const absl::Status status = ForEachPiece(*range, [&](uint64_t at, uint64_t length) {
-      WritePattern(mapping.bytes().subspan(at, length), at, arguments.seed);
-      return mapping.Flush(at, length);
-    });
-    if (!status.ok()) return status;
-  }
-  const std::string name = opened->name;
-  if (absl::Status status = Close(*std::move(opened)); !status.ok()) return status;
-  PrintRange(context, "filled", name, *range, arguments.seed);
-  return absl::OkStatus();
+  return WithSegment(context, "fill", arguments, sdk::AccessMode::kReadWrite,
+                     [&](const sdk::Mapping& mapping, const Range& range) {
+                       return ForEachPiece(range, [&](uint64_t at, uint64_t length) {
+                         WritePattern(mapping.bytes().subspan(at, length), at, arguments.seed);
+                         return mapping.Flush(at, length);
+                       });
+                     });
 }
 
-absl::Status MismatchError(const std::string& name, uint64_t seed, const Mismatch& mismatch) {
+absl::Status CheckPiece(const sdk::Mapping& mapping, uint64_t at, uint64_t length, uint64_t seed) {
+  if (absl::Status dropped = mapping.Invalidate(at, length); !dropped.ok()) return dropped;
+  const std::optional<Mismatch> mismatch =
+      FindMismatch(mapping.bytes().subspan(at, length), at, seed);
+  if (!mismatch.has_value()) return absl::OkStatus();
   return absl::DataLossError(absl::StrFormat(
-      "%s is not as fill with seed %d left it: at offset %d expected 0x%016x, found 0x%016x", name,
-      seed, mismatch.offset_bytes, mismatch.expected, mismatch.found));
+      "not as fill with seed %d left it: at offset %d expected 0x%016x, found 0x%016x", seed,
+      mismatch->offset_bytes, mismatch->expected, mismatch->found));
 }
 
 absl::Status Verify(Context& context, const PatternArguments& arguments) {
-  absl::StatusOr<Opened> opened =
-      OpenAndMap(context, arguments.segment, sdk::AccessMode::kReadOnly);
-  if (!opened.ok()) return opened.status();
-  const sdk::Mapping& mapping = opened->mapping;
-  const absl::StatusOr<Range> range = RangeOf(arguments, mapping.size());
-  if (!range.ok()) return range.status();
-  {
-    const SigbusGuard guard("segment verify: " + opened->name);
-    const absl::Status status =
-        ForEachPiece(*range, [&](uint64_t at, uint64_t length) -> absl::Status {
-          if (absl::Status dropped = mapping.Invalidate(at, length); !dropped.ok()) return dropped;
-          const std::optional<Mismatch> mismatch =
-              FindMismatch(mapping.bytes().subspan(at, length), at, arguments.seed);
-          if (!mismatch.has_value()) return absl::OkStatus();
-          return MismatchError(opened->name, arguments.seed, *mismatch);
-        });
-    if (!status.ok()) return status;
-  }
-  const std::string name = opened->name;
-  if (absl::Status status = Close(*std::move(opened)); !status.ok()) return status;
-  PrintRange(context, "verified", name, *range, arguments.seed);
-  return absl::OkStatus();
+  return WithSegment(context, "verify", arguments, sdk::AccessMode::kReadOnly,
+                     [&](const sdk::Mapping& mapping, const Range& range) {
+                       return ForEachPiece(range, [&](uint64_t at, uint64_t length) {
+                         return CheckPiece(mapping, at, length, arguments.seed);
+                       });
+                     });
 }
 
 std::string AddressText(const sdk::Mapping& mapping) {
