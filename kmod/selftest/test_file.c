@@ -61,6 +61,21 @@ TEST(file, read_and_write_move_the_position)
 	CHECK_ERRNO(lseek(fd, -1, SEEK_SET), EINVAL);
 }
 
+/* Between pieces a revoke gets its turn. */
+TEST(file, large_transfers_go_in_pieces_of_2m)
+{
+	uint64_t segment = segment_make(4);
+	int fd = segment_open(segment, WEFT_MODE_READ_WRITE);
+	char *buffer = calloc(4, UNIT);
+	struct weft_stats stats;
+
+	CHECK_EQ(pwrite(fd, buffer, 4 * UNIT, 0), 4 * UNIT);
+	CHECK_EQ(pread(fd, buffer, 3 * UNIT, 0), 3 * UNIT);
+	stats = segment_info(segment).stats;
+	CHECK(stats.writes >= 4);
+	CHECK(stats.reads >= 3);
+}
+
 TEST(file, vectors)
 {
 	int fd = segment_open(segment_make(2), WEFT_MODE_READ_WRITE);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A driver unbound, a device removed, a module unloaded, while segments are in use. */
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +166,32 @@ TEST(unbind, beside_faults_reads_and_revokes)
 	for (int round = 0; round < 20; round++)
 		CHECK_EQ(read(turns[0], &turn, 1), 1);
 	CHECK_EQ(segment_info(segment).state, WEFT_STATE_DEAD);
+}
+
+/* Takes the hardware away from under the dax bus, as an eject does, and brings it back. */
+TEST(unbind, of_the_memory_device_itself)
+{
+	uint64_t segment = segment_make(2);
+	char *bytes = map_rw(segment_open(segment, WEFT_MODE_READ_WRITE), 2 * UNIT);
+	char path[2 * PATH_MAX], parent[PATH_MAX], *name;
+
+	snprintf(path, sizeof(path), "/sys/bus/dax/devices/%s/..", dax[0].name);
+	CHECK(realpath(path, parent));
+	name = strrchr(parent, '/') + 1;
+	snprintf(path, sizeof(path), "/sys/bus/nd/drivers/dax_pmem/%s", name);
+	if (access(path, F_OK))
+		test_skip("%s is no pmem device", dax[0].name);
+	CHECK_STORES(bytes, 1);
+	CHECK_EQ(write_file("/sys/bus/nd/drivers/dax_pmem/unbind", name), 0);
+	CHECK_SIGBUS(bytes);
+	CHECK_EQ(segment_info(segment).state, WEFT_STATE_DEAD);
+	CHECK_EQ(segment_destroy(segment, FIRST), 0);
+	CHECK_EQ(dax_remove(&dax[0]), 0);
+	CHECK_EQ(write_file("/sys/bus/nd/drivers/dax_pmem/bind", name), 0);
+	CHECK_EQ(dax_bind(dax[0].name, driver_name), 0);
+	CHECK_EQ(dax_add(&dax[0], 0), 0);
+	CHECK_SIGBUS(bytes);
+	CHECK_STORES(map_rw(segment_open(segment_make(2), WEFT_MODE_READ_WRITE), UNIT), 1);
 }
 
 TEST(device_remove, is_busy_while_segments_lie_on_it)
