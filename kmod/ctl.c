@@ -140,7 +140,7 @@ static int weft_ctl_segment_zero(void *argument)
 	else if (weft_token_compare(&arg->token, &seg->token))
 		err = -ESTALE;
 	else
-		err = weft_segment_see_token(seg, &arg->token);
+		err = weft_segment_check_token(seg, &arg->token);
 	mutex_unlock(&seg->lock);
 	if (!err)
 		err = weft_zero(&grant, arg->offset, arg->length, &arg->zeroed_bytes);

@@ -93,26 +93,33 @@ u64 weft_segment_settle(struct weft_segment *seg, u64 *flushed)
 	return 0;
 }
 
-static int weft_revoke_begin(struct weft_segment *seg, const struct weft_segment_revoke *arg)
+static int weft_handle_revoke(struct weft_segment *seg, u64 id)
 {
 	struct weft_handle *handle;
+
+	xa_lock(&seg->handles);
+	handle = xa_load(&seg->handles, id);
+	if (handle)
+		handle->revoked = true;
+	xa_unlock(&seg->handles);
+	if (!handle)
+		return -ENOENT;
+	weft_count_revoke(seg);
+	return 0;
+}
+
+static int weft_revoke_begin(struct weft_segment *seg, const struct weft_segment_revoke *arg)
+{
 	int err;
 
 	mutex_lock(&seg->lock);
-	err = weft_segment_see_token(seg, &arg->token);
-	if (!err && arg->handle_id) {
-		xa_lock(&seg->handles);
-		handle = xa_load(&seg->handles, arg->handle_id);
-		if (handle)
-			handle->revoked = true;
-		else
-			err = -ENOENT;
-		xa_unlock(&seg->handles);
-		if (!err)
-			weft_count_revoke(seg);
-	} else if (!err) {
+	err = weft_segment_check_token(seg, &arg->token);
+	if (!err && arg->handle_id)
+		err = weft_handle_revoke(seg, arg->handle_id);
+	else if (!err)
 		weft_segment_cut(seg);
-	}
+	if (!err)
+		seg->last_token = arg->token;
 	mutex_unlock(&seg->lock);
 	return err;
 }
@@ -256,15 +263,12 @@ int weft_resume(struct weft_segment_resume *arg)
 	if (!seg)
 		return -ENOENT;
 	mutex_lock(&seg->lock);
-	/* Not older than the newest seen; of the older it is not the one it had. */
-	if (weft_token_compare(&arg->token, &seg->last_token) < 0)
-		err = -ESTALE;
-	else if (arg->handle_id)
-		err = weft_handle_resume(seg, arg);
-	else
-		err = weft_segment_resume(seg, arg);
+	err = weft_segment_check_token(seg, &arg->token);
 	if (!err)
-		weft_segment_see_token(seg, &arg->token);
+		err = arg->handle_id ? weft_handle_resume(seg, arg) :
+				       weft_segment_resume(seg, arg);
+	if (!err)
+		seg->last_token = arg->token;
 	mutex_unlock(&seg->lock);
 	trace_weft_resume(arg, err);
 	weft_segment_put(seg);

@@ -66,15 +66,12 @@ u32 weft_segment_state(const struct weft_segment *seg)
 	return READ_ONCE(seg->settled) ? WEFT_STATE_REVOKED : WEFT_STATE_REVOKING;
 }
 
-int weft_segment_see_token(struct weft_segment *seg, const struct weft_token *token)
+int weft_segment_check_token(const struct weft_segment *seg, const struct weft_token *token)
 {
 	lockdep_assert_held(&seg->lock);
 	if (xa_load(&weft_segments, seg->id) != seg)
 		return -ENOENT;
-	if (weft_token_compare(token, &seg->last_token) < 0)
-		return -ESTALE;
-	seg->last_token = *token;
-	return 0;
+	return weft_token_compare(token, &seg->last_token) < 0 ? -ESTALE : 0;
 }
 
 /* Room for a bit per unit of @map, with the bits of @seg so far. */
@@ -185,6 +182,8 @@ static int weft_segment_insert(struct weft_segment *seg, struct weft_growth *gro
 	weft_growth_commit(grow, seg);
 	xa_store(&weft_segments, seg->id, seg, GFP_KERNEL);
 	weft_nr_segments++;
+	__module_get(THIS_MODULE);
+	trace_weft_segment_create(seg, seg->map->size);
 	return 0;
 }
 
@@ -239,15 +238,11 @@ int weft_segment_create(struct weft_segment_create *arg, const struct weft_exten
 	if (err)
 		goto drop;
 	arg->segment_bytes = grow.map->size;
-	/* Both before the segment can be found, and destroyed, by others. */
-	__module_get(THIS_MODULE);
-	trace_weft_segment_create(seg, grow.map->size);
 	mutex_lock(&weft_lock);
 	err = weft_segment_insert(seg, &grow);
 	mutex_unlock(&weft_lock);
 	if (!err)
 		return 0;
-	module_put(THIS_MODULE);
 
 drop:
 	weft_growth_drop(&grow);
@@ -261,7 +256,7 @@ static int weft_extend_locked(struct weft_segment *seg, const struct weft_token 
 {
 	int err;
 
-	err = weft_segment_see_token(seg, token);
+	err = weft_segment_check_token(seg, token);
 	if (!err)
 		err = weft_segment_check(seg);
 	if (!err)
@@ -271,9 +266,11 @@ static int weft_extend_locked(struct weft_segment *seg, const struct weft_token 
 	mutex_lock(&weft_lock);
 	err = weft_batch_claim(grow->batch);
 	mutex_unlock(&weft_lock);
-	if (!err)
-		weft_growth_commit(grow, seg);
-	return err;
+	if (err)
+		return err;
+	weft_growth_commit(grow, seg);
+	seg->last_token = *token;
+	return 0;
 }
 
 int weft_segment_extend(struct weft_segment_create *arg, const struct weft_extent *extents)
@@ -321,9 +318,11 @@ static int weft_destroy_locked(struct weft_segment *seg, const struct weft_token
 	u64 flushed = 0;
 	int err;
 
-	err = weft_segment_see_token(seg, token ?: &seg->last_token);
+	err = weft_segment_check_token(seg, token ?: &seg->last_token);
 	if (err)
 		return err;
+	if (token)
+		seg->last_token = *token;
 	weft_segment_cut(seg);
 	if (weft_segment_settle(seg, &flushed))
 		return -EBUSY;

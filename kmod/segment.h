@@ -110,10 +110,10 @@ static inline void weft_segment_thaw(struct weft_segment *seg)
 }
 
 /*
- * Records @token as the newest seen. -ESTALE if a newer one was, -ENOENT if the segment
- * was destroyed meanwhile. REQUIRES: lock.
+ * -ESTALE if a newer token than @token was seen, -ENOENT if the segment was destroyed
+ * meanwhile. Who goes on to use it makes it last_token. REQUIRES: lock.
  */
-int weft_segment_see_token(struct weft_segment *seg, const struct weft_token *token);
+int weft_segment_check_token(const struct weft_segment *seg, const struct weft_token *token);
 
 /*
  * 0 if memory may be used through the segment, else -ESTALE. Holds until the caller
