@@ -168,6 +168,7 @@ void CoreChecks::CheckGrants() {
   const State& state = cluster_.state();
   for (const auto& [key, record] : state.grants) {
     const v1::Grant& grant = record.grant();
+    if (state.hosts.at(key.second).releasing.contains(key.first)) continue;
     const v1::HostState host = state.hosts.at(key.second).record.host().state();
     EXPECT_TRUE(host == v1::HOST_ALIVE || host == v1::HOST_UNCERTAIN) << grant.name();
     EXPECT_TRUE(state.hosts.at(key.second).grants.contains(key.first)) << grant.name();

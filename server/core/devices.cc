@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/backlog.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
 #include "server/core/events.h"
@@ -136,17 +137,7 @@ void LoseContents(State& state, const Context& context, DeviceState& device, Cha
   }
   ForgetScrubs(state, context, id, changes);
   Emit(state, context, v1::DEVICE_CONTENTS_LOST, device.record.device().name(), "", "", changes);
-  for (auto& [key, record] : state.segments) {
-    v1::Segment& segment = *record.mutable_segment();
-    bool affected = false;
-    for (const Extent& extent : ExtentsOf(segment)) affected |= extent.device == id;
-    if (!affected || segment.state() == v1::SEGMENT_LOST) continue;
-    segment.set_generation(segment.generation() + 1);
-    if (segment.state() == v1::SEGMENT_ACTIVE) segment.set_state(v1::SEGMENT_LOST);
-    changes.Put(keys::Segment(key.first, key.second), record);
-    StartRevoke(state, context, SegmentId(segment.id()), changes);
-    RefreshHolders(state, SegmentId(segment.id()), changes);
-  }
+  StartLosing(state, id);
 }
 
 // Brings the host's attachment up to date with what it reports.

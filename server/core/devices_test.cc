@@ -149,6 +149,7 @@ TEST(DevicesTest, AnotherPowerEpochWithNoHolderMeansThatTheContentsAreLost) {
   cluster.Advance(absl::Minutes(1));
   cluster.TickAll();
   cluster.RegisterHost("b");
+  cluster.TickAll();
   EXPECT_EQ(GetSegment(cluster.state(), get)->state(), v1::SEGMENT_LOST);
   EXPECT_EQ(GetSegment(cluster.state(), get)->generation(), 2);
   EXPECT_EQ(ReasonOf(cluster.Acquire("b", get.name(), v1::READ_ONLY).status()), v1::CONTENTS_LOST);

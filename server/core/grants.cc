@@ -75,10 +75,16 @@ bool Excludes(const v1::Segment& segment, const v1::Grant& other, v1::AccessMode
   }
 }
 
+// The host cannot touch the segment any more; its grant only waits to be dropped.
+bool IsReleasing(const State& state, SegmentId segment, const std::string& host) {
+  return state.hosts.at(host).releasing.contains(segment);
+}
+
 absl::Status CheckOthers(const State& state, const v1::Segment& segment, const std::string& host,
                          v1::AccessMode mode) {
   const SegmentId id(segment.id());
   for (auto it = FirstGrant(state, id); it != state.grants.end() && it->first.first == id; ++it) {
+    if (IsReleasing(state, id, it->first.second)) continue;
     if (it->first.second != host && Excludes(segment, it->second.grant(), mode)) {
       return Held(segment, it->second.grant());
     }
@@ -106,6 +112,11 @@ v1::AcquireGrantResponse Reply(const State& state, const v1::Grant& grant,
   return response;
 }
 
+// A new grant takes the place of one that waited to be dropped.
+void KeepFromRelease(State& state, SegmentId segment, const std::string& host, Changes& changes) {
+  if (state.hosts.at(host).releasing.erase(segment) > 0) PutReleasing(state, host, changes);
+}
+
 void MakeGrant(State& state, const Context& context, const v1::Segment& segment,
                const std::string& host, v1::AccessMode mode, Changes& changes) {
   const SegmentId id(segment.id());
@@ -120,10 +131,22 @@ void MakeGrant(State& state, const Context& context, const v1::Segment& segment,
   grant.set_state(v1::GRANT_ACTIVE);
   grant.set_create_time_unix_ms(context.now.unix_ms);
   state.hosts.at(host).grants.insert(id);
+  KeepFromRelease(state, id, host, changes);
   changes.Put(keys::Grant(id, host), record);
   changes.Assign(host, ToAssignment(state, record));
   Emit(state, context, v1::GRANT_ACQUIRED, segment.name(), grant.host(), v1::AccessMode_Name(mode),
        changes);
+}
+
+void ForgetGrant(State& state, const Context& context, SegmentId segment, const std::string& host,
+                 Changes& changes) {
+  const v1::Grant grant = state.grants.at({segment, host}).grant();
+  state.grants.erase({segment, host});
+  state.hosts.at(host).grants.erase(segment);
+  KeepFromRelease(state, segment, host, changes);
+  changes.Delete(keys::Grant(segment, host));
+  changes.Unassign(host, AssignmentKey(segment));
+  Emit(state, context, v1::GRANT_RELEASED, grant.segment(), grant.host(), "", changes);
 }
 
 }  // namespace
@@ -145,7 +168,7 @@ absl::StatusOr<v1::AcquireGrantResponse> AcquireGrant(State& state, const Contex
   if (absl::Status s = CheckDevices(state, segment, host); !s.ok()) return s;
   const SegmentId id(segment.id());
   auto existing = state.grants.find({id, host});
-  if (existing != state.grants.end()) {
+  if (existing != state.grants.end() && !IsReleasing(state, id, host)) {
     const v1::Grant& grant = existing->second.grant();
     if (grant.state() == v1::GRANT_REVOKING) return Held(segment, grant);
     if (grant.mode() >= mode) return Reply(state, grant, segment);
@@ -175,7 +198,7 @@ std::vector<std::string> HoldersOf(const State& state, SegmentId segment) {
   std::vector<std::string> holders;
   for (auto it = FirstGrant(state, segment); it != state.grants.end() && it->first.first == segment;
        ++it) {
-    holders.push_back(it->first.second);
+    if (!IsReleasing(state, segment, it->first.second)) holders.push_back(it->first.second);
   }
   return holders;
 }
@@ -198,14 +221,29 @@ void RefreshHolders(State& state, SegmentId segment, Changes& changes) {
   }
 }
 
+void PutReleasing(State& state, const std::string& id, Changes& changes) {
+  HostState& host = state.hosts.at(id);
+  host.record.clear_releasing_segments();
+  for (const SegmentId segment : host.releasing) {
+    host.record.add_releasing_segments(segment.value());
+  }
+  changes.Put(keys::Host(id), host.record);
+}
+
+void UnassignGrant(const std::string& host, SegmentId segment, Changes& changes) {
+  changes.Unassign(host, AssignmentKey(segment));
+}
+
+void ForgetGrants(State& state, const Context& context, SegmentId segment, Changes& changes) {
+  for (auto it = FirstGrant(state, segment); it != state.grants.end() && it->first.first == segment;
+       it = FirstGrant(state, segment)) {
+    ForgetGrant(state, context, segment, std::string(it->first.second), changes);
+  }
+}
+
 void DropGrant(State& state, const Context& context, SegmentId segment, const std::string& host,
                Changes& changes) {
-  const v1::Grant grant = state.grants.at({segment, host}).grant();
-  state.grants.erase({segment, host});
-  state.hosts.at(host).grants.erase(segment);
-  changes.Delete(keys::Grant(segment, host));
-  changes.Unassign(host, AssignmentKey(segment));
-  Emit(state, context, v1::GRANT_RELEASED, grant.segment(), grant.host(), "", changes);
+  ForgetGrant(state, context, segment, host, changes);
   const bool deleting = SegmentById(state, segment).segment().state() == v1::SEGMENT_DELETING;
   if (deleting && HoldersOf(state, segment).empty()) {
     FinishDelete(state, context, segment, changes);
@@ -215,6 +253,7 @@ void DropGrant(State& state, const Context& context, SegmentId segment, const st
 void AppendGrantAssignments(const State& state, const std::string& host,
                             v1::Assignments& assignments) {
   for (const SegmentId segment : state.hosts.at(host).grants) {
+    if (IsReleasing(state, segment, host)) continue;
     *assignments.add_upserts() = ToAssignment(state, state.grants.at({segment, host}));
   }
 }

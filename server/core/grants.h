@@ -25,7 +25,7 @@ absl::Status ReleaseGrant(State& state, const Context& context, const std::strin
 absl::StatusOr<v1::ListGrantsResponse> ListGrants(const State& state,
                                                   const v1::ListGrantsRequest& request);
 
-// The hosts that hold `segment`, in order.
+// The hosts that hold `segment`, in order; not those whose grants wait to be dropped.
 std::vector<std::string> HoldersOf(const State& state, SegmentId segment);
 
 // Tells every holder to let go.
@@ -38,6 +38,15 @@ void RefreshHolders(State& state, SegmentId segment, Changes& changes);
 // waited for that. REQUIRES: there is such a grant.
 void DropGrant(State& state, const Context& context, SegmentId segment, const std::string& host,
                Changes& changes);
+
+// The host's grant of `segment` is not its to use any more.
+void UnassignGrant(const std::string& host, SegmentId segment, Changes& changes);
+
+// Brings the host's record up to date with the grants that wait to be dropped.
+void PutReleasing(State& state, const std::string& host, Changes& changes);
+
+// Forgets the grants of a segment that nobody holds, which wait to be dropped.
+void ForgetGrants(State& state, const Context& context, SegmentId segment, Changes& changes);
 
 void AppendGrantAssignments(const State& state, const std::string& host,
                             v1::Assignments& assignments);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/backlog.h"
 #include "server/core/devices.h"
 #include "server/core/errors.h"
 #include "server/core/inventory.h"
@@ -213,6 +214,19 @@ absl::Status IndexGrants(State& state) {
   return absl::OkStatus();
 }
 
+// What a Tick before the restart left to do.
+void IndexBacklog(State& state) {
+  for (auto& [id, host] : state.hosts) {
+    for (const uint64_t segment : host.record.releasing_segments()) {
+      if (host.grants.contains(SegmentId(segment))) host.releasing.insert(SegmentId(segment));
+    }
+    if (!host.releasing.empty()) state.releasing_hosts.insert(id);
+  }
+  for (const auto& [id, device] : state.devices) {
+    if (device.record.device().state() == v1::DEVICE_LOST) StartLosing(state, id);
+  }
+}
+
 }  // namespace
 
 Loader::Loader(CoreOptions options) : state_(std::make_unique<State>(std::move(options))) {}
@@ -272,6 +286,7 @@ absl::StatusOr<std::unique_ptr<State>> Loader::Finish(Now now, Changes* changes)
   if (absl::Status s = IndexSegments(state); !s.ok()) return s;
   if (absl::Status s = IndexScrubs(state); !s.ok()) return s;
   if (absl::Status s = IndexGrants(state); !s.ok()) return s;
+  IndexBacklog(state);
   for (auto& [id, host] : state.hosts) {
     if (host.record.host().state() == v1::HOST_ALIVE) host.session = LiveSession{now.monotonic};
   }

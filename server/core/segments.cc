@@ -334,6 +334,7 @@ absl::Status DeleteSegment(State& state, const Context& context,
 }
 
 void FinishDelete(State& state, const Context& context, SegmentId id, Changes& changes) {
+  ForgetGrants(state, context, id, changes);
   const SegmentKey key = state.segment_by_id.at(id);
   const v1::Segment segment = state.segments.at(key).segment();
   absl::btree_map<DeviceId, std::vector<Extent>> by_device;

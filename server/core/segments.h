@@ -23,7 +23,7 @@ absl::StatusOr<v1::ListSegmentsResponse> ListSegments(const State& state,
                                                       const v1::ListSegmentsRequest& request);
 
 // Removes a segment that nobody holds and sends its bytes to be scrubbed.
-// REQUIRES: it is there and has no grants.
+// REQUIRES: it is there and HoldersOf it is empty.
 void FinishDelete(State& state, const Context& context, SegmentId segment, Changes& changes);
 
 }  // namespace weft

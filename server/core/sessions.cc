@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/backlog.h"
 #include "server/core/devices.h"
 #include "server/core/errors.h"
 #include "server/core/events.h"
@@ -40,7 +41,7 @@ absl::Duration ExpiryOf(const HostState& host) {
 
 v1::Host View(const HostState& host, Now now) {
   v1::Host view = host.record.host();
-  view.set_grants(host.grants.size());
+  view.set_grants(host.grants.size() - host.releasing.size());
   if (host.session.has_value()) {
     view.set_renewal_age_ms(absl::ToInt64Milliseconds(now.monotonic - host.session->renewed_at));
   }
@@ -96,22 +97,22 @@ absl::Status CheckMayRegister(const HostState& host, const v1::Register& request
 
 // Frees all that the host had. REQUIRES: it cannot touch memory any more.
 void FreeAll(State& state, const Context& context, const std::string& id, Changes& changes) {
-  const absl::btree_set<SegmentId> grants = state.hosts.at(id).grants;
-  for (const SegmentId segment : grants) DropGrant(state, context, segment, id, changes);
+  StartReleasing(state, id, state.hosts.at(id).grants, changes);
   AbandonScrubs(state, context, id, changes);
 }
 
 // The host came back after its session had expired and says what it still maps: the rest
 // it let go of. What it maps under an older token, because the reply with the newer one was
 // lost, it maps all the same.
-void KeepOnlyHeld(State& state, const Context& context, const std::string& id,
-                  const v1::Register& request, Changes& changes) {
+void KeepOnlyHeld(State& state, const std::string& id, const v1::Register& request,
+                  Changes& changes) {
   absl::btree_set<SegmentId> held;
   for (const v1::HeldGrant& grant : request.held()) held.insert(SegmentId(grant.segment_id()));
-  const absl::btree_set<SegmentId> grants = state.hosts.at(id).grants;
-  for (const SegmentId segment : grants) {
-    if (!held.contains(segment)) DropGrant(state, context, segment, id, changes);
+  absl::btree_set<SegmentId> let_go;
+  for (const SegmentId segment : state.hosts.at(id).grants) {
+    if (!held.contains(segment)) let_go.insert(segment);
   }
+  StartReleasing(state, id, let_go, changes);
 }
 
 void BeginSession(State& state, const Context& context, const std::string& id,
@@ -127,7 +128,7 @@ void BeginSession(State& state, const Context& context, const std::string& id,
   if (rebooted) {
     FreeAll(state, context, id, changes);
   } else {
-    KeepOnlyHeld(state, context, id, request, changes);
+    KeepOnlyHeld(state, id, request, changes);
     // A host's own writes stop at its deadline, and that is long past.
     AbandonScrubs(state, context, id, changes);
   }
@@ -201,7 +202,7 @@ absl::StatusOr<v1::Registered> Register(State& state, const Context& context,
   const store::v1::HostRecord before = host.record;
   FillHost(state.options, request, host.record);
   if (continues) KeepTerms(before.host(), *host.record.mutable_host());
-  if (!host.grants.empty()) KeepDistrust(before, host.record);
+  if (host.grants.size() > host.releasing.size()) KeepDistrust(before, host.record);
   changes.Put(keys::Host(id), host.record);
   if (!continues || new_instance) {
     Emit(state, context, v1::HOST_REGISTERED, host.record.host().name(), "",
@@ -276,6 +277,7 @@ v1::Assignments WholeAssignments(const State& state, const std::string& host) {
 
 absl::Duration Tick(State& state, const Context& context, Changes& changes) {
   ForgetOldRequests(state, context, kMaxRequestsForgottenAtOnce, changes);
+  const bool more = WorkOffBacklog(state, context, changes);
   absl::Duration first =
       EndOverdueProofs(state, context, context.now.monotonic + kLongestTickInterval, changes);
   std::string overdue;
@@ -287,7 +289,9 @@ absl::Duration Tick(State& state, const Context& context, Changes& changes) {
       overdue = id;
     }
   }
-  if (overdue.empty() || first >= context.now.monotonic) return first;
+  if (overdue.empty() || first >= context.now.monotonic) {
+    return more ? context.now.monotonic : first;
+  }
   Expire(state, context, overdue, changes);
   return context.now.monotonic;
 }

@@ -41,8 +41,10 @@ v1::Assignments WholeAssignments(const State& state, const std::string& host);
 // SESSION_EXPIRED, or FENCED.
 absl::Status CheckSession(const State& state, const std::string& host, std::string_view session_id);
 
-// Expires at most one session, the longest overdue, and forgets at most 64 request
-// records. Returns when to call again (on Now::monotonic); that may be at once.
+// Expires at most one session, the longest overdue, forgets at most 64 request records, and
+// does a part of what larger events left (backlog.h): whatever happens, one call makes no
+// more of a transaction than stores take. Returns when to call again (on Now::monotonic); that may
+// be at once.
 absl::Duration Tick(State& state, const Context& context, Changes& changes);
 
 absl::StatusOr<v1::Host> GetHost(const State& state, Now now, const v1::GetHostRequest& request);

@@ -1,5 +1,8 @@
 #include "server/core/sessions.h"
 
+#include <algorithm>
+#include <string>
+
 #include "gtest/gtest.h"
 #include "server/core/core_test_util.h"
 #include "server/core/errors.h"
@@ -32,7 +35,7 @@ class SessionsTest : public testing::Test {
       return FenceHost(state, context, request, changes);
     });
   }
-  bool Holds(const std::string& host) { return !cluster_.state().hosts.at(host).grants.empty(); }
+  bool Holds(const std::string& host) { return Get(host).grants() > 0; }
 
   TestCluster cluster_;
   const std::string segment_ = "pools/fam/segments/s";
@@ -253,6 +256,45 @@ TEST_F(SessionsTest, TextsAndTheNumberOfHostsAreLimited) {
   small.RegisterHost("a");
   EXPECT_EQ(ReasonOf(small.TryRegister(small.RegisterRequest("b", 1, 1)).status()), v1::QUOTA);
   EXPECT_TRUE(small.TryRegister(small.RegisterRequest("a", 1, 2)).ok());
+}
+
+// One transaction of a store holds only so much; the host's word or expiry may free more.
+TEST_F(SessionsTest, AThousandGrantsAreFreedInTransactionsOfABoundedSize) {
+  cluster_.AddDevice(4096);
+  cluster_.RegisterHost("a", 1, 1, {}, /*can_revoke=*/true);
+  cluster_.RegisterHost("b", 1, 1, {}, /*can_revoke=*/true);
+  cluster_.MakePool("fam");
+  const auto name = [](int i) { return "s" + std::to_string(i); };
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(cluster_.Create("fam", name(i), 2).ok());
+    ASSERT_TRUE(cluster_.Acquire("a", "pools/fam/segments/" + name(i), v1::READ_WRITE).ok());
+  }
+  ASSERT_TRUE(cluster_.Delete("pools/fam/segments/s1", /*force=*/true).ok());
+  cluster_.Advance(absl::Seconds(9));
+  ASSERT_TRUE(RenewNow("b").ok());
+  cluster_.Advance(absl::Seconds(5));
+
+  size_t largest = 0;
+  const auto tick = [&] {
+    return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
+      const absl::Duration next = Tick(state, context, changes);
+      largest = std::max(largest, changes.mutations.size());
+      return next;
+    });
+  };
+  tick();
+  EXPECT_FALSE(Holds("a"));
+  EXPECT_TRUE(cluster_.Acquire("b", "pools/fam/segments/s999", v1::READ_WRITE).ok())
+      << "what waits to be dropped excludes nobody";
+  EXPECT_TRUE(cluster_.Delete("pools/fam/segments/s998").ok());
+  tick();
+  cluster_.Restart();  // expires nobody, and forgets nothing of what is left
+  EXPECT_FALSE(Holds("a"));
+  while (tick() <= cluster_.now.monotonic) {
+  }
+  EXPECT_LT(largest, 128u);
+  EXPECT_EQ(cluster_.state().grants.size(), 1u);
+  EXPECT_EQ(cluster_.state().segments.size(), 998u);
 }
 
 }  // namespace

@@ -114,6 +114,8 @@ struct HostState {
   store::v1::HostRecord record;
   std::optional<LiveSession> session;
   absl::btree_set<SegmentId> grants;
+  // Of these, those that wait to be dropped: as HostRecord.releasing_segments.
+  absl::btree_set<SegmentId> releasing;
   absl::btree_set<uint64_t> scrubs;
 };
 
@@ -143,6 +145,10 @@ struct State {
   absl::btree_map<std::string, RequestLog> requests;
   size_t request_count = 0;  // in all of `requests`
   std::deque<v1::Event> events;
+
+  // What Tick still has to do: see backlog.h.
+  absl::btree_set<std::string> releasing_hosts;
+  absl::btree_set<SegmentId> losing_segments;
 };
 
 }  // namespace weft

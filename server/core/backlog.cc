@@ -1,0 +1,80 @@
+#include "server/core/backlog.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "server/core/grants.h"
+#include "server/core/keys.h"
+#include "server/core/lookup.h"
+
+namespace weft {
+namespace {
+
+// A transaction is closed once it has this many mutations: half of what the narrowest
+// store takes.
+constexpr size_t kEnoughMutations = 64;
+
+bool IsFull(const Changes& changes) { return changes.mutations.size() >= kEnoughMutations; }
+
+void ReleaseSome(State& state, const Context& context, const std::string& host, Changes& changes) {
+  absl::btree_set<SegmentId>& releasing = state.hosts.at(host).releasing;
+  while (!releasing.empty() && !IsFull(changes)) {
+    const SegmentId segment = *releasing.begin();
+    releasing.erase(segment);
+    DropGrant(state, context, segment, host, changes);
+  }
+  PutReleasing(state, host, changes);
+}
+
+// A segment being deleted goes on to be deleted; the new generation is for its holders.
+void LoseSegment(State& state, const Context& context, SegmentId id, Changes& changes) {
+  if (!state.segment_by_id.contains(id)) return;
+  const SegmentKey key = state.segment_by_id.at(id);
+  store::v1::SegmentRecord& record = state.segments.at(key);
+  v1::Segment& segment = *record.mutable_segment();
+  segment.set_generation(segment.generation() + 1);
+  if (segment.state() == v1::SEGMENT_ACTIVE) segment.set_state(v1::SEGMENT_LOST);
+  changes.Put(keys::Segment(key.first, key.second), record);
+  StartRevoke(state, context, id, changes);
+  RefreshHolders(state, id, changes);
+}
+
+}  // namespace
+
+void StartReleasing(State& state, const std::string& id, const absl::btree_set<SegmentId>& segments,
+                    Changes& changes) {
+  if (segments.empty()) return;
+  for (const SegmentId segment : segments) {
+    state.hosts.at(id).releasing.insert(segment);
+    UnassignGrant(id, segment, changes);
+  }
+  PutReleasing(state, id, changes);
+  state.releasing_hosts.insert(id);
+}
+
+void StartLosing(State& state, const DeviceId& device) {
+  for (const auto& [key, record] : state.segments) {
+    if (record.segment().state() == v1::SEGMENT_LOST) continue;
+    const std::vector<Extent> extents = ExtentsOf(record.segment());
+    const bool affected = std::any_of(extents.begin(), extents.end(), [&](const Extent& extent) {
+      return extent.device == device;
+    });
+    if (affected) state.losing_segments.insert(SegmentId(record.segment().id()));
+  }
+}
+
+bool WorkOffBacklog(State& state, const Context& context, Changes& changes) {
+  while (!state.releasing_hosts.empty() && !IsFull(changes)) {
+    const std::string host = *state.releasing_hosts.begin();
+    ReleaseSome(state, context, host, changes);
+    if (state.hosts.at(host).releasing.empty()) state.releasing_hosts.erase(host);
+  }
+  while (!state.losing_segments.empty() && !IsFull(changes)) {
+    const SegmentId segment = *state.losing_segments.begin();
+    state.losing_segments.erase(segment);
+    LoseSegment(state, context, segment, changes);
+  }
+  return !state.releasing_hosts.empty() || !state.losing_segments.empty();
+}
+
+}  // namespace weft
