@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * weft_peer writer|taker DIRECTORY: one of two hosts that share fabric memory. They and the
- * script that starts them talk through files in DIRECTORY. Each makes the one of its role's
- * name when its devices are there.
+ * script that starts them, which stands for the coordinator and may freeze the writer's host,
+ * talk through files in DIRECTORY. Each makes the one of its role's name when its devices
+ * are there.
  *
- *   writer                                taker
- *   fills the segment ........ filled -->  reads it through a mapping of its own:
- *                                          same bytes ..................... seen -->
+ *   writer                       script              taker
+ *   fills the segment: filled ..................... > reads it through a mapping of its own,
+ *                                                    sees the same bytes: seen
  *   stores in a loop, renewing
- *   its dead-man until the script
- *   makes .................... cut
- *   the dead-man revokes ..... fenced -->  copies the segment
- *   goes on trying ........... tried  -->  not one byte has changed ....... done -->
+ *   its dead-man until it finds  < cut
+ *   the dead-man revokes: fenced > taken ........... > copies the segment: copied
+ *   goes on trying: tried ......................... > which bytes have changed?
+ *
+ * A frozen host cannot say that it is fenced. Then the taker tells when the lease has
+ * expired (frozen: expired), and the script decides whether taken waits for a fence agent,
+ * which ends the writer's host: killed.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -62,6 +66,14 @@ static uint64_t store_round(char *bytes, char value)
 	return refused;
 }
 
+/* Renews as a daemon does: the lease runs from when the renewal was sent. */
+static bool renew(void)
+{
+	uint64_t sent_ns = now_ns();
+
+	return !told("cut") && !deadman_arm_at(sent_ns + LEASE_MS * 1000000ULL, BOUND_MS);
+}
+
 static void writer(void)
 {
 	char *bytes = map_rw(segment_open(segment_make(UNITS), WEFT_MODE_READ_WRITE), LENGTH);
@@ -71,10 +83,9 @@ static void writer(void)
 	fill(bytes, LENGTH, 42);
 	tell("filled");
 	await("seen");
-	while (!told("cut")) {
-		CHECK_EQ(deadman_arm(LEASE_MS, BOUND_MS), 0);
-		CHECK_EQ(store_round(bytes, value++), 0);
-	}
+	while (renew())
+		store_round(bytes, value++);
+	CHECK(told("cut"));
 	while (!store_round(bytes, value++))
 		;
 	event_wait(events, WEFT_EVENT_DEADMAN_DONE);
@@ -85,21 +96,54 @@ static void writer(void)
 	printf("ok 1 - two_host.a_writer_that_is_cut_off_gets_sigbus\n");
 }
 
+static uint64_t changed_pages(const char *bytes, const char *copy)
+{
+	uint64_t changed = 0;
+
+	for (uint64_t at = 0; at < LENGTH; at += PAGE)
+		changed += !!memcmp(bytes + at, copy + at, PAGE);
+	return changed;
+}
+
+/* Waits until the writer, frozen or not, has no right left by this host's clock. */
+static void await_expiry(void)
+{
+	uint64_t since;
+
+	while (!told("frozen") && !told("taken"))
+		sched_yield();
+	since = now_ns();
+	while (!told("taken") && now_ns() < since + 2 * LEASE_MS * 1000000ULL)
+		sched_yield();
+	if (!told("taken"))
+		tell("expired");
+	await("taken");
+}
+
 static void taker(void)
 {
 	char *bytes = map_rw(segment_open(segment_make(UNITS), WEFT_MODE_READ_WRITE), LENGTH);
 	char *copy = malloc(LENGTH);
+	uint64_t changed;
 
 	await("filled");
 	check_filled(bytes, LENGTH, 42);
 	printf("ok 1 - two_host.bytes_of_one_host_are_seen_by_the_other\n");
 	tell("seen");
-	await("fenced");
+	await_expiry();
 	memcpy(copy, bytes, LENGTH);
-	await("tried");
-	CHECK_EQ(memcmp(copy, bytes, LENGTH), 0);
+	tell("copied");
+	while (!told("tried") && !told("killed"))
+		sched_yield();
+	changed = changed_pages(bytes, copy);
+	if (told("frozen") && !told("killed")) {
+		/* What a timer cannot do: recorded, not judged. */
+		printf("# %llu pages changed when the frozen host woke\n",
+		       (unsigned long long)changed);
+		return;
+	}
+	CHECK_EQ(changed, 0);
 	printf("ok 2 - two_host.no_byte_lands_after_the_fence\n");
-	tell("done");
 }
 
 int main(int argc, char **argv)

@@ -191,9 +191,14 @@ void check_filled(const void *bytes, size_t length, uint64_t seed)
 
 int deadman_arm(uint64_t ms, uint64_t bound_ms)
 {
+	return deadman_arm_at(now_ns() + ms * 1000000, bound_ms);
+}
+
+int deadman_arm_at(uint64_t deadline_ns, uint64_t bound_ms)
+{
 	struct weft_deadman_set set = {
 		.size = sizeof(set),
-		.deadline_ns = now_ns() + ms * 1000000,
+		.deadline_ns = deadline_ns,
 		.bound_ns = bound_ms * 1000000,
 		.fence_action = WEFT_FENCE_REPORT,
 	};

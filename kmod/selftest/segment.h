@@ -50,8 +50,9 @@ char *map_rw(int fd, uint64_t length);
 void fill(void *bytes, size_t length, uint64_t seed);
 void check_filled(const void *bytes, size_t length, uint64_t seed);
 
-/* Arms the dead-man `ms` from now with WEFT_FENCE_REPORT; 0 or -1 with errno. */
+/* Arms the dead-man with WEFT_FENCE_REPORT, `ms` from now or at a time; 0 or -1 with errno. */
 int deadman_arm(uint64_t ms, uint64_t bound_ms);
+int deadman_arm_at(uint64_t deadline_ns, uint64_t bound_ms);
 struct weft_deadman_get deadman_get(void);
 
 /*

@@ -75,15 +75,18 @@ guest_boot() {
     "weft.run=$5 $7" "${WEFT_GUEST_TIMEOUT_S:-$6}"
 }
 
-# guest_ended_well DIRECTORY NAME: that it ended by itself and that its kernel log is clean are
-# two results.
-guest_ended_well() {
+# guest_finished DIRECTORY NAME: that it came to its end by itself is a result.
+guest_finished() {
   if grep -q '^# guest finished' "$1/output" && ! grep -q '^Bail out!' "$1/output"; then
     result pass "$2 ran to its end"
   else
     tail -n 40 "$1/console"
     result fail "$2 ran to its end"
   fi
+}
+
+# guest_log_is_clean DIRECTORY NAME: so is that its kernel found nothing to complain of.
+guest_log_is_clean() {
   if "${qemu_dir}/check_log" "$1/console"; then
     result pass "$2 has a clean kernel log"
   else
@@ -100,7 +103,8 @@ run_guest() {
   guest_results "${directory}/output" "${name}" >"${directory}/results"
   cat "${directory}/results" >>"${results}"
   summary+=("${name}: $(tally "${directory}/results")")
-  guest_ended_well "${directory}" "${name}"
+  guest_finished "${directory}" "${name}"
+  guest_log_is_clean "${directory}" "${name}"
 }
 
 # A host whose revoke is not done in time restarts: the guest must not come to its end.
