@@ -117,8 +117,12 @@ KnownDevice DeviceCatalog::Look(const DaxInfo& info, const Devices& before) {
     known.device = *std::move(opened);
   }
   const absl::StatusOr<Label> label = ReadGoodLabel(*known.device);
+  const bool had_label =
+      old != before.end() && old->second.device == known.device && old->second.skipped.ok();
   if (label.ok()) {
     known.label = *label;
+  } else if (absl::IsUnavailable(label.status()) && had_label) {
+    known.label = old->second.label;  // nothing can be known now: it is as it was
   } else {
     known.skipped = label.status();
   }

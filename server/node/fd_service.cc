@@ -46,8 +46,7 @@ void FdService::OnConnected(ConnectionId connection, const PeerCredentials& peer
 }
 
 void FdService::OnPacket(ConnectionId connection, std::string packet) {
-  executor_.Post(
-      [this, connection, packet = std::move(packet)] { Handle(connection, packet); });
+  executor_.Post([this, connection, packet = std::move(packet)] { Handle(connection, packet); });
 }
 
 void FdService::OnClosed(ConnectionId connection) {
@@ -74,8 +73,8 @@ void FdService::Handle(ConnectionId connection, const std::string& packet) {
   const bool greeted = !client.ticket.empty();
   if (!parsed || request.sequence == 0 || request.operation.empty() ||
       message.has_hello() == greeted || client.unanswered >= options_.max_unanswered) {
-    spdlog::warn("client_dropped principal={} pid={} why=\"{}\"", client.principal,
-                 client.peer.pid, parsed ? "broke the protocol" : "sent garbage");
+    spdlog::warn("client_dropped principal={} pid={} why=\"{}\"", client.principal, client.peer.pid,
+                 parsed ? "broke the protocol" : "sent garbage");
     server_.Close(connection);
     return;
   }

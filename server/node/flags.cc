@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
-#include <map>
 
 #include "server/core/names.h"
 #include "server/core/size_text.h"
@@ -12,29 +11,32 @@ namespace weft {
 namespace {
 
 constexpr int kUsageError = 2;
-constexpr absl::Duration kMaxRevokeBound = absl::Minutes(10);
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 
-const CLI::Validator kHostId(
-    [](const std::string& id) { return Text(CheckId("host", id)); }, "ID");
+const CLI::Validator kHostId([](const std::string& id) { return Text(CheckId("host", id)); }, "ID");
 
 const CLI::Validator kEmulated(
     [](const std::string& text) { return Text(ParseEmulatedSpec(text).status()); },
     "path=FILE,size=SIZE[,name=NAME][,coherence=software]");
 
-const CLI::Validator kRate(
-    [](const std::string& text) { return Text(ParseSize(text).status()); }, "BYTES");
+const CLI::Validator kRate([](const std::string& text) { return Text(ParseSize(text).status()); },
+                           "BYTES");
 
-const CLI::Validator kBound(
-    [](const std::string& text) {
-      absl::Duration bound;
-      return absl::ParseDuration(text, &bound) && bound >= absl::ZeroDuration() &&
-                     bound <= kMaxRevokeBound
-                 ? ""
-                 : "\"" + text + "\" is no duration from 0 to 10m";
-    },
-    "DURATION");
+CLI::Validator DurationFrom(absl::Duration least, absl::Duration most) {
+  return CLI::Validator(
+      [least, most](const std::string& text) {
+        absl::Duration duration;
+        return absl::ParseDuration(text, &duration) && duration >= least && duration <= most
+                   ? ""
+                   : "\"" + text + "\" is no duration from " + absl::FormatDuration(least) +
+                         " to " + absl::FormatDuration(most);
+      },
+      "DURATION");
+}
+
+const CLI::Validator kBound = DurationFrom(absl::ZeroDuration(), absl::Minutes(10));
+const CLI::Validator kInterval = DurationFrom(absl::Milliseconds(100), absl::Hours(1));
 
 const CLI::Validator kMode(
     [](const std::string& text) {
@@ -44,16 +46,15 @@ const CLI::Validator kMode(
     },
     "OCTAL");
 
-void CheckTogether(const NodeFlags& flags) {
+// What contradicts what; empty: nothing.
+std::string Contradiction(const NodeFlags& flags) {
   if (flags.backend == v1::DEVDAX && !flags.allow_raw_devdax) {
-    throw CLI::ValidationError(
-        "--backend=devdax",
-        "gives clients the whole device: it needs --allow-raw-devdax as well");
+    return "--backend=devdax gives clients the whole device: it needs --allow-raw-devdax as well";
   }
   if (flags.backend != v1::EMULATED && (flags.trust_expiry || !flags.emulated.empty())) {
-    throw CLI::ValidationError("--trust-expiry and --emulated-device",
-                               "are for --backend=emulated only");
+    return "--trust-expiry and --emulated-device are for --backend=emulated only";
   }
+  return "";
 }
 
 }  // namespace
@@ -68,6 +69,7 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
   std::vector<std::string> emulated;
   std::string backend = "emulated";
   std::string bound = absl::FormatDuration(flags->revoke_bound);
+  std::string rescan = absl::FormatDuration(flags->rescan_interval);
   std::string rate = "0";
   std::string mode = "0666";
   std::string level = "info";
@@ -94,7 +96,7 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
                  "Where the daemon leaves what its successor must know; created")
       ->capture_default_str();
   app.add_option("--backend", backend, "How handles are given out")
-      ->check(CLI::IsMember({"emulated", "devdax"}))
+      ->check(CLI::IsMember({"devdax", "emulated"}))
       ->capture_default_str();
   app.add_option("--emulated-device", emulated,
                  "A file that stands in for a device, created if it is not there; may be "
@@ -105,6 +107,9 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
   app.add_flag("--trust-expiry", flags->trust_expiry,
                "Emulated only, for demonstrations: what this host held is free when its lease "
                "runs out, whether or not it is still mapped");
+  app.add_option("--rescan-interval", rescan, "Between two looks at this host's devices")
+      ->check(kInterval)
+      ->capture_default_str();
   app.add_option("--revoke-bound", bound, "The longest that taking everything back can last")
       ->check(kBound)
       ->capture_default_str();
@@ -124,11 +129,15 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
     app.parse(argc, argv);
     flags->backend = backend == "devdax" ? v1::DEVDAX : v1::EMULATED;
     for (const std::string& text : emulated) flags->emulated.push_back(*ParseEmulatedSpec(text));
-    CheckTogether(*flags);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsageError;
   }
+  if (const std::string wrong = Contradiction(*flags); !wrong.empty()) {
+    std::cerr << wrong << "\n";
+    return kUsageError;
+  }
   absl::ParseDuration(bound, &flags->revoke_bound);
+  absl::ParseDuration(rescan, &flags->rescan_interval);
   flags->scrub_rate = *ParseSize(rate);
   flags->socket_mode = static_cast<mode_t>(std::stoul(mode, nullptr, 8));
   flags->log_level = spdlog::level::from_str(level);

@@ -32,6 +32,7 @@ struct NodeFlags {
   bool allow_raw_devdax = false;
   bool trust_expiry = false;
   absl::Duration revoke_bound = absl::Seconds(5);
+  absl::Duration rescan_interval = absl::Seconds(10);
   // Bytes a second; zero: no limit.
   ByteCount scrub_rate;
   std::string metrics_address = "127.0.0.1:9462";

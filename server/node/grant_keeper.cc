@@ -21,24 +21,30 @@ absl::Status ForClient(const absl::Status& status) {
                    "weftd lost its session with the coordinator and is getting another");
 }
 
+bool SameToken(const v1::Token& a, const v1::Token& b) {
+  return a.epoch() == b.epoch() && a.counter() == b.counter();
+}
+
 // Whether the segment is what the client asked for.
 absl::Status CheckWanted(const v1::OpenRequest& request, const v1::Segment& segment,
                          const v1::Incarnation& actual) {
   if (request.require_hardware_coherence() && segment.coherence() != v1::HARDWARE) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, v1::NOT_COHERENT,
-                     absl::StrCat(segment.name(), " is on a device that other hosts see only after ",
-                                  "Flush and Invalidate; open it without require_hardware_coherence "
-                                  "and call them"));
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, v1::NOT_COHERENT,
+        absl::StrCat(segment.name(), " is on a device that other hosts see only after ",
+                     "Flush and Invalidate; open it without require_hardware_coherence "
+                     "and call them"));
   }
   const v1::Incarnation& expected = request.expected();
-  if (!request.has_expected() || google::protobuf::util::MessageDifferencer::Equals(expected, actual)) {
+  if (!request.has_expected() ||
+      google::protobuf::util::MessageDifferencer::Equals(expected, actual)) {
     return absl::OkStatus();
   }
-  return MakeError(absl::StatusCode::kFailedPrecondition, v1::STALE_GENERATION,
-                   absl::StrCat(segment.name(), " is not the memory it was: it is segment ",
-                                actual.segment_id(), " of generation ", actual.generation(),
-                                " now, expected was ", expected.segment_id(), " of generation ",
-                                expected.generation()));
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, v1::STALE_GENERATION,
+      absl::StrCat(segment.name(), " is not the memory it was: it is segment ", actual.segment_id(),
+                   " of generation ", actual.generation(), " now, expected was ",
+                   expected.segment_id(), " of generation ", expected.generation()));
 }
 
 }  // namespace
@@ -133,8 +139,7 @@ void GrantKeeper::StartAcquire(AcquirePtr acquire) {
   request.set_segment(acquire->segment);
   request.set_mode(acquire->mode);
   deps_.transport.AcquireGrant(
-      *identity, request,
-      [this, &executor = deps_.executor, acquire](auto response) mutable {
+      *identity, request, [this, &executor = deps_.executor, acquire](auto response) mutable {
         executor.Post([this, acquire, response = std::move(response)]() mutable {
           OnAcquired(std::move(acquire), std::move(response));
         });
@@ -148,7 +153,13 @@ void GrantKeeper::OnAcquired(AcquirePtr acquire,
     EndAcquire(acquire);
     return;
   }
-  table_.Acquired(*response, deps_.clock.BootNow());
+  if (!table_.Acquired(*response, deps_.clock.BootNow())) {
+    acquire->Fail(MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+                            absl::StrCat("the grant of ", acquire->segment,
+                                         " was taken back before it could be used")));
+    EndAcquire(acquire);
+    return;
+  }
   acquire->response = *std::move(response);
   deps_.blocking.Post(
       [this, acquire, grant = *table_.Find(SegmentId(acquire->response.grant().segment_id()))] {
@@ -263,16 +274,18 @@ void GrantKeeper::ExpireLease() {
 }
 
 void GrantKeeper::Apply(const v1::Assignments& assignments) {
-  for (const HandleKey& key : table_.Apply(assignments, deps_.clock.BootNow())) {
+  const GrantTable::Gone gone = table_.Apply(assignments, deps_.clock.BootNow());
+  for (const HandleKey& key : gone.handles) {
     v1::RevokeNotice notice;
     notice.set_handle_id(key.id);
-    notice.set_detail("the coordinator gave the segment's grant to nobody: it is not this host's");
+    notice.set_detail("this host's grant of the segment is over: let go at once");
     notice_(key.connection, notice);
   }
+  for (const v1::GrantAssignment& grant : gone.grants) Forget(grant);
   for (const v1::Assignment& assignment : assignments.upserts()) {
-    const auto* grant =
-        assignment.has_grant() ? table_.Find(SegmentId(assignment.grant().grant().segment_id()))
-                               : nullptr;
+    const auto* grant = assignment.has_grant()
+                            ? table_.Find(SegmentId(assignment.grant().grant().segment_id()))
+                            : nullptr;
     if (grant != nullptr) Prepare(*grant);
   }
   Reconcile();
@@ -282,7 +295,8 @@ void GrantKeeper::Prepare(const v1::GrantAssignment& grant) {
   deps_.blocking.Post([this, grant] {
     const absl::Status status = deps_.backend.Prepare(grant);
     if (!status.ok()) {
-      spdlog::error("prepare_failed segment={} error=\"{}\"", grant.grant().segment(), Text(status));
+      spdlog::error("prepare_failed segment={} error=\"{}\"", grant.grant().segment(),
+                    Text(status));
     }
   });
 }
@@ -323,7 +337,10 @@ void GrantKeeper::Inspect(const std::vector<SegmentId>& segments) {
       if (!in_use.ok()) spdlog::warn("inspection_failed error=\"{}\"", Text(in_use.status()));
       for (const SegmentId segment : segments) {
         const bool used = !in_use.ok() || in_use->contains(segment);
-        if (used) spdlog::info("segment_still_mapped segment_id={}", segment.value());
+        if (used && said_in_use_.insert(segment).second) {
+          spdlog::info("segment_still_mapped segment_id={}", segment.value());
+        }
+        if (!used) said_in_use_.erase(segment);
         table_.Inspected(segment, used, deps_.clock.BootNow());
       }
       Reconcile();
@@ -343,32 +360,33 @@ void GrantKeeper::TakeBack(SegmentId segment) {
 }
 
 void GrantKeeper::Release(SegmentId segment) {
+  const v1::Grant& grant = table_.Find(segment)->grant();
+  auto done = [this, &executor = deps_.executor, segment,
+               token = grant.token()](absl::Status status) {
+    executor.Post(
+        [this, segment, token, status = std::move(status)] { OnReleased(segment, token, status); });
+  };
   const absl::StatusOr<CallIdentity> identity = identity_("");
   if (!identity.ok()) {
-    deps_.executor.Post([this, segment, status = identity.status()] { OnReleased(segment, status); });
+    done(identity.status());
     return;
   }
-  const v1::Grant& grant = table_.Find(segment)->grant();
   v1::ReleaseGrantRequest request;
   request.set_session_id(identity->session_id);
   request.set_segment(grant.segment());
   request.set_segment_id(grant.segment_id());
   *request.mutable_token() = grant.token();
-  deps_.transport.ReleaseGrant(*identity, request,
-                               [this, &executor = deps_.executor, segment](absl::Status status) {
-                                 executor.Post([this, segment, status = std::move(status)] {
-                                   OnReleased(segment, status);
-                                 });
-                               });
+  deps_.transport.ReleaseGrant(*identity, request, std::move(done));
 }
 
-void GrantKeeper::OnReleased(SegmentId segment, const absl::Status& status) {
+void GrantKeeper::OnReleased(SegmentId segment, const v1::Token& token,
+                             const absl::Status& status) {
   if (!status.ok()) {
     spdlog::warn("release_failed segment_id={} error=\"{}\"", segment.value(), Text(status));
-  } else if (const v1::GrantAssignment* grant = table_.Find(segment)) {
-    Forget(*grant);
   }
-  table_.EndRelease(segment, status.ok(), deps_.clock.BootNow());
+  const v1::GrantAssignment* const grant = table_.Find(segment);
+  if (status.ok() && grant != nullptr && SameToken(grant->grant().token(), token)) Forget(*grant);
+  table_.EndRelease(segment, token, status.ok(), deps_.clock.BootNow());
   Reconcile();
 }
 

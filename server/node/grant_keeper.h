@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -99,7 +100,7 @@ class GrantKeeper {
   void Inspect(const std::vector<SegmentId>& segments);
   void TakeBack(SegmentId segment);
   void Release(SegmentId segment);
-  void OnReleased(SegmentId segment, const absl::Status& status);
+  void OnReleased(SegmentId segment, const v1::Token& token, const absl::Status& status);
   void Settle();
   void WakeAt(BootTime when);
   void Prepare(const v1::GrantAssignment& grant);
@@ -110,6 +111,8 @@ class GrantKeeper {
   const NoticeFn notice_;
   GrantTable table_;
   uint64_t last_handle_;
+  // Segments that were said to be still mapped, so that it is said once.
+  std::set<SegmentId> said_in_use_;
   BootTime wake_at_ = BootTime::InfiniteFuture();
   // By name: opens that wait for a release to end.
   std::multimap<std::string, AcquirePtr> waiting_opens_;

@@ -43,8 +43,9 @@ void GrantTable::Upsert(const v1::GrantAssignment& assignment, uint64_t revision
   Touch(id);
 }
 
-std::vector<HandleKey> GrantTable::Apply(const v1::Assignments& assignments, BootTime now) {
-  std::vector<HandleKey> gone;
+GrantTable::Gone GrantTable::Apply(const v1::Assignments& assignments, BootTime now) {
+  Gone gone;
+  applied_revision_ = assignments.revision();
   std::set<SegmentId> listed;
   for (const v1::Assignment& assignment : assignments.upserts()) {
     if (!assignment.has_grant()) continue;
@@ -70,8 +71,9 @@ std::vector<HandleKey> GrantTable::Apply(const v1::Assignments& assignments, Boo
     if (it == grants_.end() || it->second.revision > assignments.revision()) continue;
     for (const HandleKey& key : it->second.handles) {
       handles_.erase(key);
-      gone.push_back(key);
+      gone.handles.push_back(key);
     }
+    gone.grants.push_back(it->second.assignment);
     Forget(it);
   }
   return gone;
@@ -83,12 +85,14 @@ void GrantTable::Forget(Grants::iterator it) {
   grants_.erase(it);
 }
 
-void GrantTable::Acquired(const v1::AcquireGrantResponse& response, BootTime now) {
+bool GrantTable::Acquired(const v1::AcquireGrantResponse& response, BootTime now) {
   v1::GrantAssignment assignment = ToAssignment(response);
-  if (const auto* known = Find(SegmentId(assignment.grant().segment_id()))) {
-    assignment.set_grace_ms(known->grace_ms());  // which the response does not have
-  }
+  const auto* const known = Find(SegmentId(assignment.grant().segment_id()));
+  // Assignments come in order: the one with this grant has come, and one without it.
+  if (known == nullptr && response.revision() <= applied_revision_) return false;
+  if (known != nullptr) assignment.set_grace_ms(known->grace_ms());  // not in the response
   Upsert(assignment, response.revision(), now);
+  return true;
 }
 
 std::vector<v1::HeldGrant> GrantTable::Held() const {
@@ -225,7 +229,7 @@ GrantActions GrantTable::Reconcile(BootTime now) {
 }
 
 void GrantTable::Decide(SegmentId segment, HostGrant& grant, BootTime now, GrantActions& actions) {
-  if (grant.inspecting || grant.releasing) return;
+  if (grant.inspecting || grant.release_called) return;
   if (!grant.handles.empty()) {
     DecideUsed(segment, grant, now, actions);
     return;
@@ -235,8 +239,9 @@ void GrantTable::Decide(SegmentId segment, HostGrant& grant, BootTime now, Grant
     Wake(grant.not_before, segment);
     return;
   }
-  const bool needs_proof = grant.in_doubt || grant.revoking() || expired_;
-  if (needs_proof && !grant.proved_free) {
+  // Who can take back need not take clients at their word.
+  const bool needs_proof = options_.can_revoke || grant.in_doubt || grant.revoking() || expired_;
+  if (needs_proof && !grant.proved_free && !grant.releasing) {
     grant.inspecting = true;
     grant.opens_at_inspection = grant.opens;
     (grant.revoking() && options_.can_revoke ? actions.take_back : actions.inspect)
@@ -244,14 +249,15 @@ void GrantTable::Decide(SegmentId segment, HostGrant& grant, BootTime now, Grant
     return;
   }
   if (!connected_) return;
-  grant.releasing = true;
-  releasing_.insert(grant.name());
+  grant.release_called = true;
+  if (!std::exchange(grant.releasing, true)) releasing_.insert(grant.name());
   actions.release.push_back(segment);
 }
 
 void GrantTable::DecideUsed(SegmentId segment, HostGrant& grant, BootTime now,
                             GrantActions& actions) {
-  if (!grant.revoking() && !expired_) return;
+  // What the dead-man took back goes on if the coordinator confirms the grant.
+  if (!grant.revoking() && (!expired_ || options_.can_revoke)) return;
   const uint32_t grace_ms = grant.revoking() ? grant.assignment.grace_ms() : 0;
   const char* const detail = grant.revoking() ? "the coordinator takes the segment back"
                                               : "this host lost its session with the coordinator";
@@ -261,7 +267,9 @@ void GrantTable::DecideUsed(SegmentId segment, HostGrant& grant, BootTime now,
     actions.notices.push_back({key, grace_ms, detail});
   }
   if (!grant.revoking() || !options_.can_revoke) return;
-  grant.force_at = std::min(grant.force_at, now + absl::Milliseconds(grace_ms));
+  if (grant.force_at == BootTime::InfiniteFuture()) {
+    grant.force_at = now + absl::Milliseconds(grace_ms);
+  }
   if (now < grant.force_at) {
     Wake(grant.force_at, segment);
     return;
@@ -280,31 +288,34 @@ void GrantTable::Inspected(SegmentId segment, bool in_use, BootTime now) {
   if (grant.opens != grant.opens_at_inspection) return;
   if (in_use) {
     grant.not_before = now + options_.retry_interval;
-    grant.force_at = std::max(grant.force_at, grant.not_before);
+    if (grant.force_at < grant.not_before) grant.force_at = grant.not_before;
     return;
   }
   // Handles that are left were taken back: their clients were told.
   for (const HandleKey& key : std::exchange(grant.handles, {})) handles_.erase(key);
   grant.proved_free = true;
   grant.in_doubt = false;
+  grant.not_before = BootTime::InfinitePast();
 }
 
-void GrantTable::EndRelease(SegmentId segment, bool released, BootTime now) {
+void GrantTable::EndRelease(SegmentId segment, const v1::Token& token, bool released,
+                            BootTime now) {
   const auto it = grants_.find(segment);
-  if (it == grants_.end() || !it->second.releasing) return;
+  if (it == grants_.end() || !it->second.release_called) return;
+  HostGrant& grant = it->second;
+  if (TokenOf(grant.assignment.grant()) != Token{token.epoch(), token.counter()}) return;
   if (released) {
     Forget(it);
     return;
   }
-  releasing_.erase(releasing_.find(it->second.name()));
-  it->second.releasing = false;
-  it->second.not_before = now + options_.retry_interval;
+  grant.release_called = false;
+  grant.not_before = now + options_.retry_interval;
   Touch(segment);
 }
 
 bool GrantTable::IsSettling(SegmentId segment) const {
   const auto it = grants_.find(segment);
-  return it != grants_.end() && (it->second.inspecting || it->second.releasing);
+  return it != grants_.end() && (it->second.inspecting || it->second.release_called);
 }
 
 const v1::GrantAssignment* GrantTable::Find(SegmentId segment) const {

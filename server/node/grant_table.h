@@ -81,12 +81,16 @@ class GrantTable {
   // A grant that an earlier run of the daemon held. It counts as held until the
   // coordinator says otherwise.
   void Recall(const v1::GrantAssignment& assignment, BootTime now);
-  // Grants of the message that this table knows a newer state of stay as they are.
-  // Returns the handles whose grant is gone; they are forgotten.
-  std::vector<HandleKey> Apply(const v1::Assignments& assignments, BootTime now);
-  // The reply to AcquireGrant. A grant of an older token is replaced.
-  void Acquired(const v1::AcquireGrantResponse& response, BootTime now);
-  // Everything that is held or may still be mapped: for Register.
+  // What the coordinator does not count as this host's any more; forgotten here.
+  struct Gone {
+    std::vector<HandleKey> handles;
+    std::vector<v1::GrantAssignment> grants;
+  };
+  // Grants that this table knows a newer state of stay as they are.
+  Gone Apply(const v1::Assignments& assignments, BootTime now);
+  // The reply to AcquireGrant; false if it is overtaken: the grant is gone again.
+  bool Acquired(const v1::AcquireGrantResponse& response, BootTime now);
+  // Everything that is held: for Register. What is not known to be unmapped is among it.
   std::vector<v1::HeldGrant> Held() const;
   // Releases are begun only while the coordinator can be told.
   void SetConnected(bool connected);
@@ -118,8 +122,10 @@ class GrantTable {
   GrantActions Reconcile(BootTime now);
   // The result of an inspection or of a take-back.
   void Inspected(SegmentId segment, bool in_use, BootTime now);
-  void EndRelease(SegmentId segment, bool released, BootTime now);
-  // An inspection or a release of the segment is under way.
+  // Of the release of this token. A release that may have failed is repeated until it has
+  // not: the coordinator may act on the first one late.
+  void EndRelease(SegmentId segment, const v1::Token& token, bool released, BootTime now);
+  // An inspection or a call to release the segment is under way.
   bool IsSettling(SegmentId segment) const;
 
   // Null: not held.
@@ -138,7 +144,9 @@ class GrantTable {
     // An inspection found nothing, and no handle was given since.
     bool proved_free = false;
     bool inspecting = false;
+    // From the first attempt on: there is no way back.
     bool releasing = false;
+    bool release_called = false;
     // Raised when a handle is given: an inspection begun before says nothing.
     uint64_t opens = 0;
     uint64_t opens_at_inspection = 0;
@@ -163,6 +171,8 @@ class GrantTable {
 
   const GrantTableOptions options_;
   bool connected_ = false;
+  // Of the newest Assignments.
+  uint64_t applied_revision_ = 0;
   bool expired_ = false;
   Grants grants_;
   std::set<std::pair<std::string, SegmentId>> by_name_;

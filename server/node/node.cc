@@ -33,9 +33,9 @@ uint64_t RandomHandleBase(Random& random) {
 }
 
 absl::Status InPool(const std::string& device, const std::string& pool) {
-  return MakeError(absl::StatusCode::kFailedPrecondition, v1::IN_USE,
-                   absl::StrCat(device, " belongs to ", pool,
-                                ": take it out first (this cannot be forced)"));
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, v1::IN_USE,
+      absl::StrCat(device, " belongs to ", pool, ": take it out first (this cannot be forced)"));
 }
 
 }  // namespace
@@ -48,16 +48,17 @@ Node::Node(NodeOptions options, const NodeDeps& deps, Events events)
       tickets_(deps.random),
       fd_service_(FdOptions(options_), deps.executor, deps.clock, deps.packets, tickets_,
                   deps.metrics),
-      keeper_({deps.executor, deps.blocking, deps.clock, deps.transport, deps.backend,
-               deps.metrics},
-              GrantOptions(options_, deps.backend), RandomHandleBase(deps.random),
-              [this](const std::string& principal) { return IdentityOf(principal); },
-              [this](ConnectionId connection, const v1::RevokeNotice& notice) {
-                fd_service_.Notify(connection, notice);
-              }),
-      worker_({deps.executor, deps.blocking, deps.clock, deps.catalog, deps.metrics},
-              [this](v1::NodeMessage message) { session_.Send(std::move(message)); },
-              [this] { ReportInventory(); }),
+      keeper_(
+          {deps.executor, deps.blocking, deps.clock, deps.transport, deps.backend, deps.metrics},
+          GrantOptions(options_, deps.backend), RandomHandleBase(deps.random),
+          [this](const std::string& principal) { return IdentityOf(principal); },
+          [this](ConnectionId connection, const v1::RevokeNotice& notice) {
+            fd_service_.Notify(connection, notice);
+          }),
+      worker_(
+          {deps.executor, deps.blocking, deps.clock, deps.catalog, deps.metrics},
+          [this](v1::NodeMessage message) { session_.Send(std::move(message)); },
+          [this] { ReportInventory(); }),
       scrubber_(deps.clock, options_.scrub_rate,
                 [this](const ScrubReport& report) { worker_.OnScrubReport(report); }),
       session_(deps.executor, deps.clock, deps.random, deps.transport, *this,
@@ -90,9 +91,9 @@ absl::StatusOr<CallIdentity> Node::IdentityOf(const std::string& principal) {
   if (deps_.clock.BootNow() < deadline_) {
     return CallIdentity{options_.host_id, session_id_, principal};
   }
-  return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
-                   absl::StrCat("host ", options_.host_id,
-                                " has no session with the coordinator now"));
+  return MakeError(
+      absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+      absl::StrCat("host ", options_.host_id, " has no session with the coordinator now"));
 }
 
 void Node::SetSession(const std::string& session_id, BootTime deadline) {
@@ -122,15 +123,18 @@ v1::NodeStatus Node::Status() const {
 }
 
 void Node::ListLocalDevices(Done<v1::ListLocalDevicesResponse> done) {
-  deps_.blocking.Post([this, done = std::move(done)]() mutable { done(deps_.catalog.List()); });
+  deps_.blocking.Post([this, done = std::move(done)]() mutable {
+    RescanNow();
+    done(deps_.catalog.List());
+  });
 }
 
 void Node::FormatDevice(const Caller& caller, const v1::FormatDeviceRequest& request,
                         Done<v1::LocalDeviceInfo> done) {
   if (caller.uid != 0 && caller.uid != options_.daemon_uid) {
-    done(MakeError(absl::StatusCode::kPermissionDenied, v1::NOT_ALLOWED,
-                   absl::StrCat(caller.principal,
-                                " may not format devices: root and weftd's own user may")));
+    done(MakeError(
+        absl::StatusCode::kPermissionDenied, v1::NOT_ALLOWED,
+        absl::StrCat(caller.principal, " may not format devices: root and weftd's own user may")));
     return;
   }
   const absl::StatusOr<KnownDevice> known = deps_.catalog.FindByName(request.device());
@@ -192,6 +196,11 @@ v1::Register Node::MakeRegister() {
 }
 
 void Node::OnRegistered(const v1::Registered& registered) {
+  if (registered.session_id() != last_session_id_) {
+    // What an earlier session had this host write may be another host's by now.
+    worker_.StopAll();
+    last_session_id_ = registered.session_id();
+  }
   SetSession(registered.session_id(), session_.deadline());
   worker_.RepeatReports();
   ReportInventory();
@@ -211,9 +220,10 @@ void Node::OnAssignments(const v1::Assignments& assignments) {
 
 void Node::OnLeaseExtended(BootTime deadline) {
   SetSession(session_.session_id(), deadline);
-  scrubber_.SetWriteDeadline(deadline);
+  // Behind the cancelling of what is not this session's.
+  deps_.blocking.Post([this, deadline] { scrubber_.SetWriteDeadline(deadline); });
   deps_.metrics.CountRenewal();
-  deps_.metrics.SetLeaseLeft(deadline - deps_.clock.BootNow());
+  deps_.metrics.SetLeaseDeadline(deadline);
 }
 
 void Node::OnDisconnected() { keeper_.SetConnected(false); }
@@ -226,18 +236,17 @@ void Node::OnLeaseExpired() {
 void Node::OnRefused(const absl::Status& status) { events_.on_refused(status); }
 
 void Node::Rescan() {
-  deps_.metrics.SetLeaseLeft(session_.deadline() - deps_.clock.BootNow());
-  deps_.blocking.Post([this] {
-    const absl::StatusOr<bool> changed = deps_.catalog.Rescan();
-    if (!changed.ok()) {
-      spdlog::error("rescan_failed error=\"{}\"", std::string(changed.status().message()));
-    }
-    deps_.executor.Post([this, changed = changed.ok() && *changed] {
-      if (changed) ReportInventory();
-      deps_.executor.PostAt(deps_.clock.BootNow() + options_.rescan_interval,
-                            [this] { Rescan(); });
-    });
-  });
+  deps_.blocking.Post([this] { RescanNow(); });
+  deps_.executor.PostAt(deps_.clock.BootNow() + options_.rescan_interval, [this] { Rescan(); });
+}
+
+void Node::RescanNow() {
+  const absl::StatusOr<bool> changed = deps_.catalog.Rescan();
+  if (!changed.ok()) {
+    spdlog::error("rescan_failed error=\"{}\"", std::string(changed.status().message()));
+  } else if (*changed) {
+    deps_.executor.Post([this] { ReportInventory(); });
+  }
 }
 
 void Node::ReportInventory() {

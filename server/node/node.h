@@ -99,6 +99,8 @@ class Node final : public LocalApi, private SessionObserver {
 
   // Looks at the devices, now and then for ever.
   void Rescan();
+  // On the blocking executor.
+  void RescanNow();
   void ReportInventory();
   v1::NodeStatus Status() const;
   void Format(const v1::FormatDeviceRequest& request, Done<v1::LocalDeviceInfo> done);
@@ -109,6 +111,7 @@ class Node final : public LocalApi, private SessionObserver {
   const Events events_;
   const std::string instance_id_;
   bool told_registered_ = false;
+  std::string last_session_id_;
   // The inventory that the coordinator has, serialised.
   std::string told_inventory_;
   Tickets tickets_;

@@ -20,8 +20,9 @@ prometheus::Gauge& Gauge(prometheus::Registry& registry, const char* name, const
 
 }  // namespace
 
-NodeMetrics::NodeMetrics()
-    : registry_(std::make_shared<prometheus::Registry>()),
+NodeMetrics::NodeMetrics(const Clock& clock)
+    : clock_(clock),
+      registry_(std::make_unique<prometheus::Registry>()),
       calls_(prometheus::BuildHistogram()
                  .Name("weft_node_client_call_duration_seconds")
                  .Help("Requests of local clients on the fd socket, by operation and result")
@@ -50,9 +51,11 @@ void NodeMetrics::SetGrants(size_t grants, size_t handles) {
   handles_.Set(static_cast<double>(handles));
 }
 
-void NodeMetrics::SetLeaseLeft(absl::Duration left) {
+std::vector<prometheus::MetricFamily> NodeMetrics::Collect() const {
+  const absl::Duration left = lease_deadline_.load() - clock_.BootNow();
   // Without any lease: as long ago as makes no difference.
   lease_left_.Set(std::max(-3600.0, absl::ToDoubleSeconds(left)));
+  return registry_->Collect();
 }
 
 }  // namespace weft

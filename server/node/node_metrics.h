@@ -3,24 +3,29 @@
 #ifndef WEFT_SERVER_NODE_NODE_METRICS_H_
 #define WEFT_SERVER_NODE_NODE_METRICS_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "prometheus/collectable.h"
 #include "prometheus/counter.h"
 #include "prometheus/gauge.h"
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
+#include "server/platform/clock.h"
 
 namespace weft {
 
 // Thread-safe.
-class NodeMetrics {
+class NodeMetrics final : public prometheus::Collectable {
  public:
-  NodeMetrics();
+  // `clock` outlives it.
+  explicit NodeMetrics(const Clock& clock);
 
   // `operation`: "open", "close", "refresh", "hello".
   void RecordClientCall(const std::string& operation, const absl::Status& status,
@@ -32,13 +37,14 @@ class NodeMetrics {
   void SetGrants(size_t grants, size_t handles);
   void SetClients(size_t clients) { clients_.Set(static_cast<double>(clients)); }
   void SetDevices(size_t devices) { devices_.Set(static_cast<double>(devices)); }
-  // Negative: over.
-  void SetLeaseLeft(absl::Duration left);
+  void SetLeaseDeadline(BootTime deadline) { lease_deadline_ = deadline; }
 
-  std::shared_ptr<prometheus::Registry> registry() const { return registry_; }
+  // For the exposer.
+  std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
-  const std::shared_ptr<prometheus::Registry> registry_;
+  const Clock& clock_;
+  const std::unique_ptr<prometheus::Registry> registry_;
   prometheus::Family<prometheus::Histogram>& calls_;
   prometheus::Counter& revokes_;
   prometheus::Counter& renewals_;
@@ -49,6 +55,7 @@ class NodeMetrics {
   prometheus::Gauge& clients_;
   prometheus::Gauge& devices_;
   prometheus::Gauge& lease_left_;
+  std::atomic<BootTime> lease_deadline_ = BootTime::InfinitePast();
 };
 
 }  // namespace weft

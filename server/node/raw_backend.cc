@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
 #include "server/core/names.h"
+#include "server/platform/packet_server.h"
 
 namespace weft {
 namespace {
@@ -22,6 +23,12 @@ bool Overlaps(const FileMapping& mapping, const v1::Extent& extent) {
   return begin < extent.offset_bytes() + extent.length_bytes() && extent.offset_bytes() < end;
 }
 
+absl::Status TooManyDevices(const v1::GrantAssignment& grant) {
+  return MakeError(absl::StatusCode::kUnimplemented, v1::NOT_SUPPORTED,
+                   absl::StrCat(grant.grant().segment(), " lies on more than ", kMaxPacketFds,
+                                " devices, more than can be handed out at once"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<v1::GrantAssignment>> RawBackend::Recall() {
@@ -31,9 +38,9 @@ absl::StatusOr<std::vector<v1::GrantAssignment>> RawBackend::Recall() {
   for (const auto& [name, bytes] : *records) {
     v1::GrantAssignment grant;
     if (!grant.ParseFromString(bytes) || RecordName(grant) != name) {
-      return absl::DataLossError(
-          absl::StrCat("the record of grant ", name, " cannot be read: see that nothing maps ",
-                       "this host's devices, then remove it"));
+      return absl::DataLossError(absl::StrCat("the record of grant ", name,
+                                              " cannot be read: see that nothing maps ",
+                                              "this host's devices, then remove it"));
     }
     grants.push_back(std::move(grant));
   }
@@ -66,6 +73,7 @@ absl::StatusOr<HandleFiles> RawBackend::Refresh(const v1::GrantAssignment& grant
       incarnation.set_device(extent.device());
       incarnation.set_power_epoch(device->label.power_epoch);
       if (devices.contains(extent.device())) continue;
+      if (files.fds.size() == kMaxPacketFds) return TooManyDevices(grant);
       absl::StatusOr<UniqueFd> fd = device->device->OpenForClient(
           mode == v1::READ_WRITE ? Access::kReadWrite : Access::kReadOnly);
       if (!fd.ok()) return fd.status();

@@ -12,12 +12,19 @@ namespace {
 
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 constexpr absl::Duration kLongestPause = absl::Seconds(2);
+// A coordinator that takes longer is no coordinator: there may be another.
+constexpr absl::Duration kRegisterTimeout = absl::Seconds(5);
 
 // Refusals that no waiting can change.
 bool IsFinal(const absl::Status& status) {
   const v1::Reason reason = ReasonOf(status);
   return reason == v1::VERSION_TOO_NEW || reason == v1::BAD_NAME || reason == v1::BAD_ARGUMENT ||
          reason == v1::NOT_ALLOWED || reason == v1::NO_IDENTITY;
+}
+
+absl::Status Silent() {
+  return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+                   "the coordinator takes messages and does not answer them");
 }
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
@@ -62,6 +69,16 @@ void Session::Connect() {
   message.mutable_register_()->set_protocol_version(kNodeProtocolVersion);
   register_sent_ = clock_.BootNow();
   stream_->Send(std::move(message));
+  executor_.PostAt(register_sent_ + kRegisterTimeout, [self = self_, number] {
+    if (*self == nullptr || (*self)->stream_number_ != number || (*self)->registered_) return;
+    (*self)->Drop(Silent());
+  });
+}
+
+void Session::Drop(const absl::Status& why) {
+  if (stream_ == nullptr) return;
+  stream_ = nullptr;
+  OnEnd(why);
 }
 
 void Session::OnMessage(const v1::CoordinatorMessage& message) {
@@ -84,8 +101,7 @@ void Session::OnMessage(const v1::CoordinatorMessage& message) {
 
 void Session::OnRegistered(const v1::Registered& registered) {
   if (registered.ttl_ms() == 0) {
-    stream_ = nullptr;
-    OnEnd(absl::InternalError("the coordinator gave a lease of no time"));
+    Drop(absl::InternalError("the coordinator gave a lease of no time"));
     return;
   }
   spdlog::info("registered session={} ttl_ms={} coordinator={} version={} continued={}",
@@ -100,18 +116,18 @@ void Session::OnRegistered(const v1::Registered& registered) {
   if (std::exchange(expiry_told_, false)) WatchDeadline();
   executor_.PostAt(clock_.BootNow() + lease_.renew_interval(),
                    [self = self_, number = stream_number_] {
-                     if (*self != nullptr) (*self)->RenewAndRepeat(number);
+                     if (*self != nullptr) (*self)->Renew(number);
                    });
 }
 
-void Session::RenewAndRepeat(uint64_t stream_number) {
+void Session::Renew(uint64_t stream_number) {
   if (stream_number != stream_number_ || !registered_) return;
   const BootTime now = clock_.BootNow();
   v1::NodeMessage message;
   *message.mutable_renew() = lease_.MakeRenew(now);
   stream_->Send(std::move(message));
   executor_.PostAt(now + lease_.renew_interval(), [self = self_, stream_number] {
-    if (*self != nullptr) (*self)->RenewAndRepeat(stream_number);
+    if (*self != nullptr) (*self)->Renew(stream_number);
   });
 }
 
@@ -120,6 +136,7 @@ void Session::WatchDeadline() {
     spdlog::error("lease_expired session={}", session_id_);
     expiry_told_ = true;
     observer_.OnLeaseExpired();
+    if (registered_) Drop(Silent());
     return;
   }
   executor_.PostAt(lease_.deadline(), [self = self_] {

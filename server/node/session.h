@@ -68,9 +68,11 @@ class Session {
  private:
   void Connect();
   void OnMessage(const v1::CoordinatorMessage& message);
+  // Ends the stream from this side.
+  void Drop(const absl::Status& why);
   void OnEnd(const absl::Status& status);
   void OnRegistered(const v1::Registered& registered);
-  void RenewAndRepeat(uint64_t stream_number);
+  void Renew(uint64_t stream_number);
   void WatchDeadline();
   absl::Duration NextPause();
 

@@ -115,13 +115,12 @@ absl::Status WriteReadyFile(const std::string& path, const std::string& text) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<prometheus::Exposer>> StartMetrics(const std::string& address,
-                                                                  const NodeMetrics& metrics,
-                                                                  std::string* bound) {
+absl::StatusOr<std::unique_ptr<prometheus::Exposer>> StartMetrics(
+    const std::string& address, const std::shared_ptr<NodeMetrics>& metrics, std::string* bound) {
   if (address.empty()) return nullptr;
   try {
     auto exposer = std::make_unique<prometheus::Exposer>(address);
-    exposer->RegisterCollectable(metrics.registry());
+    exposer->RegisterCollectable(metrics);
     *bound = absl::StrCat(address.substr(0, address.rfind(':')), ":",
                           exposer->GetListeningPorts().front());
     return exposer;
@@ -153,27 +152,31 @@ int Main(const NodeFlags& flags) {
   if (!boot_id.ok()) return Fail("start_failed", boot_id.status());
   const auto records = OpenRecords(flags.state_dir, *boot_id);
   if (!records.ok()) return Fail("start_failed", records.status());
-  const auto dax = LinuxDax::Create({flags.emulated, flags.allow_raw_devdax});
+  LinuxDaxOptions dax_options;
+  dax_options.emulated = flags.emulated;
+  dax_options.allow_raw_devdax = flags.allow_raw_devdax;
+  const auto dax = LinuxDax::Create(std::move(dax_options));
   if (!dax.ok()) return Fail("start_failed", dax.status());
   const absl::StatusOr<PacketSocketOptions> socket_options = SocketOptions(flags);
   if (!socket_options.ok()) return Fail("start_failed", socket_options.status());
   const auto packets = PacketSocket::Listen(*socket_options);
   if (!packets.ok()) return Fail("start_failed", packets.status());
-  NodeMetrics metrics;
+  LinuxClock clock;
+  const auto metrics = std::make_shared<NodeMetrics>(clock);
   std::string metrics_address;
   const auto exposer = StartMetrics(flags.metrics_address, metrics, &metrics_address);
   if (!exposer.ok()) return Fail("start_failed", exposer.status());
 
-  LinuxClock clock;
   LinuxRandom random;
   LinuxSignatureProbe probe;
-  ProcMappings mappings;
+  // The file of an emulated device is this user's, and clients are trusted to cooperate.
+  ProcMappings mappings(flags.backend == v1::EMULATED ? Unreadable::kIgnored : Unreadable::kError);
   DeviceCatalog catalog(**dax, {clock, random, probe});
-  RawBackend backend(flags.backend, catalog, mappings, **records);
   std::optional<TlsFiles> tls;
   if (!flags.tls_cert.empty()) tls = TlsFiles{flags.tls_cert, flags.tls_key, flags.tls_ca};
   TaskQueue executor(clock);
   TaskQueue blocking(clock);
+  RawBackend backend(flags.backend, catalog, mappings, **records);
   GrpcTransport transport(flags.coordinators, tls);
 
   NodeOptions options;
@@ -185,6 +188,7 @@ int Main(const NodeFlags& flags) {
   const std::string grpc_path = flags.socket_dir + "/weftd-grpc.sock";
   options.grpc_address = "unix:" + grpc_path;
   options.daemon_uid = getuid();
+  options.rescan_interval = flags.rescan_interval;
   options.scrub_rate = flags.scrub_rate;
 
   std::atomic<int> exit_code = 0;
@@ -193,10 +197,9 @@ int Main(const NodeFlags& flags) {
   events.on_registered = [&](const v1::Registered& registered) {
     local->SetServing(true);
     const absl::Status written = WriteReadyFile(
-        flags.ready_file,
-        absl::StrCat("socket=", socket_options->path, "\ngrpc=unix:", grpc_path,
-                     "\nmetrics=", metrics_address, "\nhost=", flags.host_id,
-                     "\nsession=", registered.session_id(), "\n"));
+        flags.ready_file, absl::StrCat("socket=", socket_options->path, "\ngrpc=unix:", grpc_path,
+                                       "\nmetrics=", metrics_address, "\nhost=", flags.host_id,
+                                       "\nsession=", registered.session_id(), "\n"));
     if (written.ok()) return;
     exit_code = Fail("start_failed", written);
     kill(getpid(), SIGTERM);
@@ -206,11 +209,12 @@ int Main(const NodeFlags& flags) {
     exit_code = kRefused;
     kill(getpid(), SIGTERM);
   };
-  Node node(options, {executor, blocking, clock, random, transport, **packets, catalog, backend, metrics},
+  Node node(options,
+            {executor, blocking, clock, random, transport, **packets, catalog, backend, *metrics},
             events);
   if (absl::Status s = node.Start(); !s.ok()) return Fail("start_failed", s);
-  auto started = LocalServer::Start(options.grpc_address, node,
-                                    [&transport] { return transport.channel(); });
+  auto started =
+      LocalServer::Start(options.grpc_address, node, [&transport] { return transport.channel(); });
   if (!started.ok()) return Fail("start_failed", started.status());
   local = *std::move(started);
   if (absl::Status s = SetAccess(*socket_options, grpc_path); !s.ok()) {

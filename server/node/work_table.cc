@@ -49,8 +49,8 @@ WorkTable::Changes WorkTable::Apply(const v1::Assignments& assignments) {
   }
   std::set<std::string> removed(assignments.removals().begin(), assignments.removals().end());
   for (auto it = items_.begin(); it != items_.end();) {
-    const bool gone = removed.contains(it->first) ||
-                      (assignments.whole() && !listed.contains(it->first));
+    const bool gone =
+        removed.contains(it->first) || (assignments.whole() && !listed.contains(it->first));
     if (gone) {
       changes.stop.push_back(std::move(it->second.work));
       it = items_.erase(it);

@@ -24,8 +24,7 @@ absl::StatusOr<KnownDevice> FindDevice(const DeviceCatalog& catalog, const std::
 }
 
 // What the slot holds after the step; empty: nothing valid.
-absl::StatusOr<std::string> DoExchange(const DeviceCatalog& catalog,
-                                       const v1::ExchangeTask& task) {
+absl::StatusOr<std::string> DoExchange(const DeviceCatalog& catalog, const v1::ExchangeTask& task) {
   const absl::StatusOr<KnownDevice> known = FindDevice(catalog, task.device());
   if (!known.ok()) return known.status();
   if (!task.nonce().empty()) {
@@ -62,6 +61,12 @@ void Worker::Apply(const v1::Assignments& assignments) {
 
 void Worker::RepeatReports() {
   for (v1::NodeMessage& report : table_.Reports()) send_(std::move(report));
+}
+
+void Worker::StopAll() {
+  v1::Assignments none;
+  none.set_whole(true);
+  Apply(none);
 }
 
 void Worker::Report(const v1::Assignment& work, const v1::NodeMessage& report) {
@@ -155,20 +160,20 @@ void Worker::Scrub(const v1::Assignment& work, uint64_t done_bytes) {
 void Worker::Submit(uint64_t job_id, const ScrubRun& run, uint64_t offset_bytes,
                     uint64_t length_bytes) {
   const std::string& name = run.work.scrub().extents(run.extent).device();
-  deps_.blocking.Post([this, job_id, name, offset_bytes, length_bytes, work = run.work,
-                       done = run.done_before] {
-    const absl::StatusOr<KnownDevice> known = FindDevice(deps_.catalog, name);
-    absl::Status status = known.status();
-    if (status.ok()) {
-      status = scrubber_->Submit(
-          {job_id, known->device, ByteOffset(offset_bytes), ByteCount(length_bytes)});
-    }
-    if (status.ok()) return;
-    deps_.executor.Post([this, job_id, work, done, status] {
-      scrubs_.erase(job_id);
-      RetryScrub(work, done, status);
-    });
-  });
+  deps_.blocking.Post(
+      [this, job_id, name, offset_bytes, length_bytes, work = run.work, done = run.done_before] {
+        const absl::StatusOr<KnownDevice> known = FindDevice(deps_.catalog, name);
+        absl::Status status = known.status();
+        if (status.ok()) {
+          status = scrubber_->Submit(
+              {job_id, known->device, ByteOffset(offset_bytes), ByteCount(length_bytes)});
+        }
+        if (status.ok()) return;
+        deps_.executor.Post([this, job_id, work, done, status] {
+          scrubs_.erase(job_id);
+          RetryScrub(work, done, status);
+        });
+      });
 }
 
 void Worker::OnScrubReport(const ScrubReport& report) {

@@ -44,6 +44,9 @@ class Worker {
 
   void Apply(const v1::Assignments& assignments);
   void RepeatReports();
+  // Forgets all work; nothing of it is written once the blocking executor has come to what
+  // is posted there after this.
+  void StopAll();
   // For Scrubber: any thread.
   void OnScrubReport(const ScrubReport& report);
 

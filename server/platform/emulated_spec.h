@@ -24,9 +24,9 @@ struct EmulatedSpec {
   friend bool operator==(const EmulatedSpec&, const EmulatedSpec&) = default;
 };
 
-// Reads "path=FILE,size=SIZE[,name=NAME][,coherence=hardware|software]" in any order. SIZE takes k, M, G or T (powers
-// of 1024), is a multiple of 2 MiB and at least 6 MiB: two labels and one extent. NAME is
-// of letters, digits, '.', '_' and '-'; by default the file's last path component.
+// Reads "path=FILE,size=SIZE[,name=NAME][,coherence=hardware|software]" in any order. SIZE takes k,
+// M, G or T (powers of 1024), is a multiple of 2 MiB and at least 6 MiB: two labels and one extent.
+// NAME is of letters, digits, '.', '_' and '-'; by default the file's last path component.
 // INVALID_ARGUMENT BAD_ARGUMENT or BAD_SIZE otherwise.
 absl::StatusOr<EmulatedSpec> ParseEmulatedSpec(std::string_view text);
 

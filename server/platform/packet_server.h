@@ -14,6 +14,8 @@ namespace weft {
 
 // The longest packet, either way.
 inline constexpr size_t kMaxPacketBytes = size_t{128} << 10;
+// The most descriptors that one can carry: the kernel's SCM_MAX_FD.
+inline constexpr size_t kMaxPacketFds = 253;
 
 // Never used again for another connection.
 using ConnectionId = uint64_t;

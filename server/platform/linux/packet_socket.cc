@@ -22,7 +22,6 @@ namespace {
 // What epoll says about other descriptors than a connection's.
 constexpr ConnectionId kListener = 0;
 constexpr ConnectionId kWake = 1;
-constexpr size_t kMaxFds = 253;  // SCM_MAX_FD
 
 absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
   sockaddr_un address = {};
@@ -57,7 +56,7 @@ absl::StatusOr<UniqueFd> Bind(const PacketSocketOptions& options) {
 // 0, or the errno: EAGAIN if the client must read first.
 int SendPacket(int socket, const std::string& packet, const std::vector<UniqueFd>& fds) {
   iovec data = {.iov_base = const_cast<char*>(packet.data()), .iov_len = packet.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxPacketFds * sizeof(int))] = {};
   msghdr header = {};
   header.msg_iov = &data;
   header.msg_iovlen = 1;
@@ -189,7 +188,7 @@ void PacketSocket::Send(ConnectionId id, std::string packet, std::vector<UniqueF
   const auto found = connections_.find(id);
   if (found == connections_.end() || found->second.closing) return;
   Connection& connection = found->second;
-  const bool fits = packet.size() <= kMaxPacketBytes && fds.size() <= kMaxFds &&
+  const bool fits = packet.size() <= kMaxPacketBytes && fds.size() <= kMaxPacketFds &&
                     connection.queue.size() < options_.max_queued_packets;
   if (!fits) {
     HangUp(connection);

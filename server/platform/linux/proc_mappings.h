@@ -11,12 +11,24 @@
 
 namespace weft {
 
-// Reads /proc/<pid>/maps of every process. Needs to be allowed to (root, or the owner of
-// all processes that may have a device mapped): a process of another user that cannot be
-// read is an error.
+// What to make of a process that this one may not look at: one of another user, or one with
+// more capabilities (PID 1 of a container's host, say).
+enum class Unreadable {
+  // It may have anything mapped: an error. Needs CAP_SYS_PTRACE where there are such.
+  kError,
+  // It has nothing mapped. For files that no stranger has a descriptor of.
+  kIgnored,
+};
+
+// Reads /proc/<pid>/maps of every process.
 class ProcMappings final : public MappingScanner {
  public:
+  explicit ProcMappings(Unreadable unreadable) : unreadable_(unreadable) {}
+
   absl::StatusOr<std::vector<FileMapping>> Scan(const std::vector<std::string>& paths) override;
+
+ private:
+  const Unreadable unreadable_;
 };
 
 }  // namespace weft

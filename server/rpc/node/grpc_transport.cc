@@ -1,11 +1,12 @@
 #include "server/rpc/node/grpc_transport.h"
 
-#include <chrono>
+#include <cstdint>
 #include <set>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "grpc/support/time.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
@@ -29,7 +30,7 @@ constexpr int kMaxReconnectMs = 500;
 constexpr int kKeepaliveMs = 10'000;
 constexpr int kKeepaliveTimeoutMs = 3'000;
 // Of a call for this daemon or a client whose own deadline is not known.
-constexpr auto kCallTimeout = std::chrono::seconds(5);
+constexpr int64_t kCallTimeoutSeconds = 5;
 constexpr unsigned kCertificateRefreshSeconds = 1;
 
 std::shared_ptr<grpc::ChannelCredentials> Credentials(const std::optional<TlsFiles>& tls) {
@@ -128,7 +129,7 @@ void GrpcTransport::Call(const CallIdentity& caller, const Request& request, Don
   state->request = request;
   state->done = std::move(done);
   SetCallIdentity(caller, state->context);
-  state->context.set_deadline(std::chrono::system_clock::now() + kCallTimeout);
+  state->context.set_deadline(gpr_time_from_seconds(kCallTimeoutSeconds, GPR_TIMESPAN));
   if (!calls_->Add(&state->context)) {
     state->done(absl::CancelledError("the daemon is stopping"));
     return;

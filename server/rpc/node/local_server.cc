@@ -1,8 +1,9 @@
 #include "server/rpc/node/local_server.h"
 
-#include <chrono>
+#include <cstdint>
 #include <utility>
 
+#include "grpc/support/time.h"
 #include "grpcpp/client_context.h"
 #include "proto/weft/v1/node.grpc.pb.h"
 #include "proto/weft/v1/segment.grpc.pb.h"
@@ -16,7 +17,7 @@ namespace {
 
 constexpr char kTicketMetadata[] = "weft-ticket";
 // How long calls under way may go on once the server is to end.
-constexpr auto kDrain = std::chrono::seconds(1);
+constexpr int64_t kDrainSeconds = 1;
 
 absl::StatusOr<LocalApi::Caller> Authenticate(LocalApi& api,
                                               const grpc::CallbackServerContext& context) {
@@ -151,7 +152,7 @@ class Impl final : public LocalServer {
   Impl(LocalApi& api, ChannelFn channel) : node_(api), segments_(api, std::move(channel)) {}
 
   void Shutdown() override {
-    running_.server->Shutdown(std::chrono::system_clock::now() + kDrain);
+    running_.server->Shutdown(gpr_time_from_seconds(kDrainSeconds, GPR_TIMESPAN));
     running_.server->Wait();
   }
 

@@ -1,0 +1,288 @@
+#include "server/node/grant_table.h"
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "server/core/errors.h"
+
+namespace weft {
+namespace {
+
+constexpr SegmentId kSegment{7};
+constexpr char kName[] = "pools/p/segments/s";
+constexpr ConnectionId kClient = 3;
+constexpr HandleKey kHandle{kClient, 100};
+constexpr HandleKey kOther{4, 100};
+
+class GrantTableTest : public testing::Test {
+ protected:
+  explicit GrantTableTest(GrantTableOptions options = {}) : table_(options) {
+    table_.SetConnected(true);
+  }
+
+  static v1::AcquireGrantResponse Granted(uint64_t revision, uint64_t counter = 1) {
+    v1::AcquireGrantResponse response;
+    v1::Grant& grant = *response.mutable_grant();
+    grant.set_segment(kName);
+    grant.set_segment_id(kSegment.value());
+    grant.set_mode(v1::READ_WRITE);
+    grant.mutable_token()->set_epoch(1);
+    grant.mutable_token()->set_counter(counter);
+    grant.set_state(v1::GRANT_ACTIVE);
+    response.mutable_segment()->set_generation(1);
+    response.set_revision(revision);
+    return response;
+  }
+
+  static v1::Assignments Listed(uint64_t revision, bool whole,
+                                v1::GrantState state = v1::GRANT_ACTIVE, uint32_t grace_ms = 0) {
+    v1::Assignments assignments;
+    assignments.set_revision(revision);
+    assignments.set_whole(whole);
+    v1::Assignment& assignment = *assignments.add_upserts();
+    assignment.set_key(absl::StrCat("grant/", kSegment.value()));
+    *assignment.mutable_grant()->mutable_grant() = Granted(revision).grant();
+    assignment.mutable_grant()->mutable_grant()->set_state(state);
+    assignment.mutable_grant()->set_generation(1);
+    assignment.mutable_grant()->set_grace_ms(grace_ms);
+    return assignments;
+  }
+
+  static v1::Assignments Unlisted(uint64_t revision) {
+    v1::Assignments assignments;
+    assignments.set_revision(revision);
+    assignments.set_whole(true);
+    return assignments;
+  }
+
+  static v1::HandleState Claim(uint64_t counter = 1, uint64_t generation = 1) {
+    v1::HandleState claim;
+    claim.set_segment(kName);
+    claim.set_segment_id(kSegment.value());
+    claim.set_generation(generation);
+    claim.mutable_token()->set_epoch(1);
+    claim.mutable_token()->set_counter(counter);
+    claim.set_mode(v1::READ_ONLY);
+    return claim;
+  }
+
+  // As GrantKeeper does for a client.
+  void Open(const HandleKey& key, uint64_t revision = 5) {
+    table_.BeginAcquire(kName);
+    ASSERT_TRUE(table_.Acquired(Granted(revision), now_));
+    ASSERT_TRUE(table_.AddHandle(key, kSegment, v1::READ_WRITE).ok());
+    table_.EndAcquire(kName);
+  }
+
+  GrantActions Reconcile() { return table_.Reconcile(now_); }
+  void Pass(absl::Duration time) { now_ = now_ + time; }
+  void EndRelease(bool released, uint64_t counter = 1) {
+    table_.EndRelease(kSegment, Granted(0, counter).grant().token(), released, now_);
+  }
+
+  GrantTable table_;
+  BootTime now_{absl::Hours(1)};
+};
+
+using Segments = std::vector<SegmentId>;
+
+TEST_F(GrantTableTest, TheLastCloseReleasesTheGrantAtTheClientsWord) {
+  Open(kHandle);
+  Open(kOther);
+  EXPECT_TRUE(Reconcile().release.empty());
+  table_.CloseHandle(kHandle);
+  EXPECT_TRUE(Reconcile().release.empty());
+  table_.CloseHandle(kOther);
+  const GrantActions actions = Reconcile();
+  EXPECT_EQ(actions.release, Segments{kSegment});
+  EXPECT_TRUE(actions.inspect.empty());
+  EXPECT_TRUE(table_.IsSettling(kSegment));
+  EndRelease(true);
+  EXPECT_EQ(table_.grants(), 0u);
+  EXPECT_FALSE(table_.IsSettling(kSegment));
+}
+
+TEST_F(GrantTableTest, AReleaseThatMayHaveFailedIsRepeatedAndKeepsOpensWaiting) {
+  Open(kHandle);
+  table_.CloseHandle(kHandle);
+  Reconcile();
+  EndRelease(false);
+  EXPECT_TRUE(table_.IsReleasing(kName));
+  EXPECT_FALSE(table_.IsSettling(kSegment));
+  const GrantActions later = Reconcile();
+  EXPECT_TRUE(later.release.empty());
+  now_ = later.next;
+  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+  EndRelease(true);
+  EXPECT_FALSE(table_.IsReleasing(kName));
+}
+
+TEST_F(GrantTableTest, TheEndOfAnOlderReleaseSaysNothing) {
+  Open(kHandle);
+  table_.CloseHandle(kHandle);
+  Reconcile();
+  EndRelease(true, /*counter=*/0);
+  EXPECT_EQ(table_.grants(), 1u);
+}
+
+TEST_F(GrantTableTest, NothingIsReleasedWhileAnOpenIsUnderWay) {
+  Open(kHandle);
+  table_.BeginAcquire(kName);
+  table_.CloseHandle(kHandle);
+  EXPECT_TRUE(Reconcile().release.empty());
+  table_.EndAcquire(kName);  // it failed
+  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+}
+
+TEST_F(GrantTableTest, NothingIsReleasedWhileTheCoordinatorIsAway) {
+  Open(kHandle);
+  table_.SetConnected(false);
+  table_.CloseHandle(kHandle);
+  EXPECT_TRUE(Reconcile().release.empty());
+  table_.SetConnected(true);
+  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+}
+
+TEST_F(GrantTableTest, AClientThatDiedIsNotTakenAtItsWord) {
+  Open(kHandle);
+  table_.DropConnection(kClient);
+  GrantActions actions = Reconcile();
+  EXPECT_EQ(actions.inspect, Segments{kSegment});
+  EXPECT_TRUE(actions.release.empty());
+  // A child of it still maps the segment.
+  table_.Inspected(kSegment, /*in_use=*/true, now_);
+  actions = Reconcile();
+  EXPECT_TRUE(actions.inspect.empty());
+  now_ = actions.next;
+  EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
+  table_.Inspected(kSegment, /*in_use=*/false, now_);
+  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+}
+
+TEST_F(GrantTableTest, AnInspectionBegunBeforeAnOpenSaysNothing) {
+  Open(kHandle);
+  table_.DropConnection(kClient);
+  Reconcile();
+  Open(kOther, 6);
+  table_.Inspected(kSegment, /*in_use=*/false, now_);
+  table_.CloseHandle(kOther);
+  EXPECT_EQ(Reconcile().inspect, Segments{kSegment});  // the dead client is still in doubt
+}
+
+TEST_F(GrantTableTest, AWholeListThatIsOlderDoesNotDropAGrant) {
+  Open(kHandle, 5);
+  EXPECT_TRUE(table_.Apply(Unlisted(4), now_).handles.empty());
+  EXPECT_NE(table_.Find(kSegment), nullptr);
+  const GrantTable::Gone gone = table_.Apply(Unlisted(5), now_);
+  EXPECT_EQ(gone.handles, std::vector<HandleKey>{kHandle});
+  EXPECT_EQ(gone.grants.size(), 1u);
+  EXPECT_EQ(table_.handles(), 0u);
+}
+
+TEST_F(GrantTableTest, ARemovalThatIsOlderDoesNotDropAGrant) {
+  table_.Apply(Listed(5, false), now_);
+  table_.BeginAcquire(kName);
+  table_.Acquired(Granted(9), now_);
+  table_.EndAcquire(kName);
+  v1::Assignments removal;
+  removal.set_revision(8);
+  removal.add_removals("grant/7");
+  table_.Apply(removal, now_);
+  EXPECT_NE(table_.Find(kSegment), nullptr);
+}
+
+TEST_F(GrantTableTest, AnAnswerThatWasOvertakenGivesNoGrant) {
+  table_.Apply(Unlisted(6), now_);
+  table_.BeginAcquire(kName);
+  EXPECT_FALSE(table_.Acquired(Granted(5), now_));
+  EXPECT_EQ(table_.grants(), 0u);
+}
+
+TEST_F(GrantTableTest, ARevokeIsPoliteAndConfirmedOnlyByAnInspection) {
+  Open(kHandle);
+  table_.Apply(Listed(6, false, v1::GRANT_REVOKING, 250), now_);
+  GrantActions actions = Reconcile();
+  ASSERT_EQ(actions.notices.size(), 1u);
+  EXPECT_EQ(actions.notices[0].handle, kHandle);
+  EXPECT_EQ(actions.notices[0].grace_ms, 250u);
+  EXPECT_TRUE(Reconcile().notices.empty());
+  EXPECT_EQ(ReasonOf(table_.AddHandle(kOther, kSegment, v1::READ_ONLY)), v1::STALE_TOKEN);
+  table_.CloseHandle(kHandle);
+  EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
+  table_.Inspected(kSegment, /*in_use=*/false, now_);
+  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+}
+
+class RevocableTest : public GrantTableTest {
+ protected:
+  RevocableTest() : GrantTableTest({.can_revoke = true}) {}
+};
+
+TEST_F(RevocableTest, ARevokeIsForcedWhenTheGraceIsOver) {
+  Open(kHandle);
+  table_.Apply(Listed(6, false, v1::GRANT_REVOKING, 250), now_);
+  GrantActions actions = Reconcile();
+  EXPECT_TRUE(actions.take_back.empty());
+  EXPECT_EQ(actions.next, now_ + absl::Milliseconds(250));
+  now_ = actions.next;
+  EXPECT_EQ(Reconcile().take_back, Segments{kSegment});
+  table_.Inspected(kSegment, /*in_use=*/true, now_);  // pages are pinned
+  now_ = Reconcile().next;
+  EXPECT_EQ(Reconcile().take_back, Segments{kSegment});
+  table_.Inspected(kSegment, /*in_use=*/false, now_);
+  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+  EXPECT_EQ(table_.handles(), 0u);
+}
+
+TEST_F(GrantTableTest, AnExpiredLeaseTellsEveryClientOnce) {
+  Open(kHandle);
+  Open(kOther);
+  table_.SetConnected(false);
+  table_.ExpireLease();
+  EXPECT_EQ(Reconcile().notices.size(), 2u);
+  EXPECT_TRUE(Reconcile().notices.empty());
+  EXPECT_EQ(table_.Held().size(), 1u);  // it may still be mapped
+}
+
+TEST_F(GrantTableTest, AGrantOfAnEarlierRunWaitsForItsClientThenIsInspected) {
+  table_.Recall(Listed(0, false).upserts(0).grant(), now_);
+  GrantActions actions = Reconcile();
+  EXPECT_TRUE(actions.inspect.empty());
+  now_ = actions.next;
+  EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
+}
+
+TEST_F(GrantTableTest, AHandleOfAnEarlierRunIsAdopted) {
+  table_.Recall(Listed(0, false).upserts(0).grant(), now_);
+  EXPECT_TRUE(table_.Adopt(kHandle, Claim()));
+  Pass(absl::Hours(1));
+  EXPECT_TRUE(Reconcile().inspect.empty());
+  EXPECT_EQ(table_.FindHandle(kHandle)->mode, v1::READ_ONLY);
+}
+
+TEST_F(GrantTableTest, AHandleOfAnotherTokenOrGenerationIsStale) {
+  table_.Recall(Listed(0, false).upserts(0).grant(), now_);
+  EXPECT_FALSE(table_.Adopt(kHandle, Claim(/*counter=*/2)));
+  EXPECT_FALSE(table_.Adopt(kHandle, Claim(1, /*generation=*/2)));
+  v1::HandleState unknown = Claim();
+  unknown.set_segment_id(8);
+  EXPECT_FALSE(table_.Adopt(kHandle, unknown));
+}
+
+class QuotaTest : public GrantTableTest {
+ protected:
+  QuotaTest() : GrantTableTest({.max_handles = 3, .max_handles_per_client = 2}) {}
+};
+
+TEST_F(QuotaTest, HandlesAreBoundedForAClientAndInAll) {
+  Open({1, 1});
+  Open({1, 2});
+  EXPECT_EQ(ReasonOf(table_.CheckQuota(1)), v1::QUOTA);
+  EXPECT_TRUE(table_.CheckQuota(2).ok());
+  Open({2, 1});
+  EXPECT_EQ(ReasonOf(table_.CheckQuota(3)), v1::QUOTA);
+  table_.CloseHandle({1, 1});
+  EXPECT_TRUE(table_.CheckQuota(3).ok());
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,170 @@
+#include "server/node/worker.h"
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "server/core/names.h"
+#include "server/node/exchange.h"
+#include "server/node/fake_dax.h"
+#include "server/node/fake_signatures.h"
+#include "server/node/manual_executor.h"
+#include "server/platform/fake_clock.h"
+#include "server/platform/fake_random.h"
+
+namespace weft {
+namespace {
+
+constexpr ByteCount kSize{16 * kMiB.value()};
+
+class WorkerTest : public testing::Test {
+ protected:
+  WorkerTest() {
+    dax_.media["dax0.0"] = std::make_shared<FakeMedia>(kSize);
+    EXPECT_TRUE(catalog_.Rescan().ok());
+    id_ = *Uuid::Parse(catalog_.Format("dax0.0", false)->uuid());
+    worker_.SetScrubber(scrubber_);
+    scrubber_.SetWriteDeadline(BootTime::InfiniteFuture());
+  }
+
+  void Apply(const v1::Assignment& work) {
+    v1::Assignments assignments;
+    *assignments.add_upserts() = work;
+    worker_.Apply(assignments);
+    executor_.Run();
+  }
+  v1::Assignment Exchange(uint64_t step, const std::string& nonce) {
+    v1::Assignment work;
+    work.set_key("exchange/d");
+    work.mutable_exchange()->set_device(FormatDeviceName(id_));
+    work.mutable_exchange()->set_slot(3);
+    work.mutable_exchange()->set_step_id(step);
+    work.mutable_exchange()->set_nonce(nonce);
+    return work;
+  }
+  v1::Assignment Scrub(uint64_t offset_mib, uint64_t length_mib, uint64_t done_mib = 0) {
+    v1::Assignment work;
+    work.set_key("scrub/1");
+    v1::ScrubTask& task = *work.mutable_scrub();
+    task.set_scrub_id(1);
+    task.mutable_token()->set_counter(9);
+    for (const uint64_t offset : {offset_mib, offset_mib + 6}) {
+      v1::Extent& extent = *task.add_extents();
+      extent.set_device(FormatDeviceName(id_));
+      extent.set_offset_bytes(offset << 20);
+      extent.set_length_bytes(length_mib << 20);
+    }
+    task.set_done_bytes(done_mib << 20);
+    return work;
+  }
+  // Lets the Scrubber work until `reports` came, as its thread would.
+  void RunScrubberUntil(size_t reports) {
+    std::thread thread([&] { scrubber_.Run(); });
+    for (;;) {
+      {
+        absl::MutexLock lock(&mu_);
+        mu_.Await(absl::Condition(this, &WorkerTest::HasScrubReports));
+        for (const ScrubReport& report : scrub_reports_) worker_.OnScrubReport(report);
+        scrub_reports_.clear();
+      }
+      executor_.Run();
+      if (sent_.size() >= reports) break;
+    }
+    scrubber_.Stop();
+    thread.join();
+  }
+  bool HasScrubReports() const { return !scrub_reports_.empty(); }
+  uint8_t ByteAt(uint64_t mib) {
+    return dax_.media["dax0.0"]->Peek(ByteOffset(mib << 20), ByteCount(1))[0];
+  }
+  void Dirty(uint64_t mib, uint64_t length_mib) {
+    dax_.media["dax0.0"]->Poke(ByteOffset(mib << 20), std::vector<uint8_t>(length_mib << 20, 7));
+  }
+
+  FakeClock clock_;
+  FakeRandom random_;
+  FakeSignatureProbe probe_;
+  FakeDax dax_;
+  ManualExecutor executor_{clock_};
+  NodeMetrics metrics_{clock_};
+  DeviceCatalog catalog_{dax_, {clock_, random_, probe_}};
+  DeviceId id_;
+  std::vector<v1::NodeMessage> sent_;
+  int labels_written_ = 0;
+  Worker worker_{{executor_, executor_, clock_, catalog_, metrics_},
+                 [this](v1::NodeMessage message) { sent_.push_back(std::move(message)); },
+                 [this] { ++labels_written_; }};
+  absl::Mutex mu_;
+  std::vector<ScrubReport> scrub_reports_;
+  Scrubber scrubber_{clock_, ByteCount(0), [this](const ScrubReport& report) {
+                       absl::MutexLock lock(&mu_);
+                       scrub_reports_.push_back(report);
+                     }};
+};
+
+TEST_F(WorkerTest, WritesANonceAndReadsItBack) {
+  const std::string nonce = "0123456789abcdef";
+  Apply(Exchange(1, nonce));
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].exchange_result().nonce(), nonce);
+  Apply(Exchange(2, ""));
+  ASSERT_EQ(sent_.size(), 2u);
+  EXPECT_EQ(sent_[1].exchange_result().step_id(), 2u);
+  EXPECT_EQ(sent_[1].exchange_result().nonce(), nonce);
+  EXPECT_EQ(sent_[1].exchange_result().error(), "");
+}
+
+TEST_F(WorkerTest, AnEmptySlotHoldsNothing) {
+  Apply(Exchange(1, ""));
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].exchange_result().nonce(), "");
+}
+
+TEST_F(WorkerTest, ADeviceThatIsNotThereIsAnErrorInTheResult) {
+  v1::Assignment work = Exchange(1, "");
+  work.mutable_exchange()->set_device(FormatDeviceName(NewUuid(random_)));
+  Apply(work);
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_NE(sent_[0].exchange_result().error(), "");
+}
+
+TEST_F(WorkerTest, WritesTheLabelAndSaysSoAgainWhenAsked) {
+  v1::Assignment work;
+  work.set_key("label/d");
+  work.mutable_label()->set_device(FormatDeviceName(id_));
+  work.mutable_label()->set_pool_uuid(NewUuid(random_).ToString());
+  Apply(work);
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].label_written().pool_uuid(), work.label().pool_uuid());
+  EXPECT_EQ(labels_written_, 1);
+  worker_.RepeatReports();
+  EXPECT_EQ(sent_.size(), 2u);
+}
+
+TEST_F(WorkerTest, ScrubsItsExtentsOneAfterAnotherAndNothingElse) {
+  Dirty(2, 12);
+  Apply(Scrub(2, 4));
+  RunScrubberUntil(2);
+  EXPECT_EQ(sent_[0].scrub_progress().done_bytes(), uint64_t{4} << 20);
+  EXPECT_EQ(sent_[1].scrub_progress().done_bytes(), uint64_t{8} << 20);
+  EXPECT_EQ(sent_[1].scrub_progress().token().counter(), 9u);
+  EXPECT_EQ(ByteAt(2), 0);
+  EXPECT_EQ(ByteAt(6), 7);
+  EXPECT_EQ(ByteAt(8), 0);
+  EXPECT_EQ(ByteAt(12), 7);
+}
+
+TEST_F(WorkerTest, GoesOnWhereAnEarlierScrubStopped) {
+  Dirty(2, 12);
+  Apply(Scrub(2, 4, /*done_mib=*/6));
+  RunScrubberUntil(1);
+  EXPECT_EQ(sent_[0].scrub_progress().done_bytes(), uint64_t{8} << 20);
+  EXPECT_EQ(ByteAt(2), 7);
+  EXPECT_EQ(ByteAt(8), 7);
+  EXPECT_EQ(ByteAt(10), 0);
+}
+
+}  // namespace
+}  // namespace weft
