@@ -68,6 +68,7 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
   flags->host_id = host_name;
   std::vector<std::string> emulated;
   std::string backend = "emulated";
+  std::string fence_action = "reboot";
   std::string bound = absl::FormatDuration(flags->revoke_bound);
   std::string rescan = absl::FormatDuration(flags->rescan_interval);
   std::string rate = "0";
@@ -96,7 +97,15 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
                  "Where the daemon leaves what its successor must know; created")
       ->capture_default_str();
   app.add_option("--backend", backend, "How handles are given out")
-      ->check(CLI::IsMember({"devdax", "emulated"}))
+      ->check(CLI::IsMember({"kmod", "devdax", "emulated"}))
+      ->capture_default_str();
+  app.add_option("--module-device", flags->module_device, "The kernel module, for kmod")
+      ->capture_default_str();
+  app.add_option("--fence-action", fence_action,
+                 "For kmod, when not all is taken back --revoke-bound after the lease ran out: "
+                 "the kernel restarts this host, or only reports it (then the host is not to be "
+                 "trusted to fence itself)")
+      ->check(CLI::IsMember({"reboot", "report"}))
       ->capture_default_str();
   app.add_option("--emulated-device", emulated,
                  "A file that stands in for a device, created if it is not there; may be "
@@ -127,7 +136,8 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
                  "host= and session=, a line each");
   try {
     app.parse(argc, argv);
-    flags->backend = backend == "devdax" ? v1::DEVDAX : v1::EMULATED;
+    flags->backend = backend == "kmod" ? v1::KMOD : backend == "devdax" ? v1::DEVDAX : v1::EMULATED;
+    flags->fence_action = fence_action == "report" ? FenceAction::kReport : FenceAction::kReboot;
     for (const std::string& text : emulated) flags->emulated.push_back(*ParseEmulatedSpec(text));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsageError;

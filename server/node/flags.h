@@ -13,6 +13,7 @@
 #include "proto/weft/v1/types.pb.h"
 #include "server/core/types.h"
 #include "server/platform/emulated_spec.h"
+#include "server/platform/kmod.h"
 #include "spdlog/common.h"
 
 namespace weft {
@@ -28,6 +29,8 @@ struct NodeFlags {
   mode_t socket_mode = 0666;
   std::string socket_group;
   v1::Backend backend = v1::EMULATED;
+  std::string module_device = "/dev/weft";
+  FenceAction fence_action = FenceAction::kReboot;
   std::vector<EmulatedSpec> emulated;
   bool allow_raw_devdax = false;
   bool trust_expiry = false;

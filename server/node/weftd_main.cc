@@ -20,6 +20,7 @@
 #include "server/core/errors.h"
 #include "server/core/version.h"
 #include "server/node/flags.h"
+#include "server/node/kmod_stack.h"
 #include "server/node/node.h"
 #include "server/node/raw_backend.h"
 #include "server/node/task_queue.h"
@@ -157,6 +158,12 @@ int Main(const NodeFlags& flags) {
   dax_options.allow_raw_devdax = flags.allow_raw_devdax;
   const auto dax = LinuxDax::Create(std::move(dax_options));
   if (!dax.ok()) return Fail("start_failed", dax.status());
+  std::unique_ptr<KmodStack> kmod;
+  if (flags.backend == v1::KMOD) {
+    auto opened = KmodStack::Open(flags, *boot_id);
+    if (!opened.ok()) return Fail("start_failed", opened.status());
+    kmod = *std::move(opened);
+  }
   const absl::StatusOr<PacketSocketOptions> socket_options = SocketOptions(flags);
   if (!socket_options.ok()) return Fail("start_failed", socket_options.status());
   const auto packets = PacketSocket::Listen(*socket_options);
@@ -171,19 +178,21 @@ int Main(const NodeFlags& flags) {
   LinuxSignatureProbe probe;
   // The file of an emulated device is this user's, and clients are trusted to cooperate.
   ProcMappings mappings(flags.backend == v1::EMULATED ? Unreadable::kIgnored : Unreadable::kError);
-  DeviceCatalog catalog(**dax, {clock, random, probe});
+  DeviceCatalog catalog(kmod != nullptr ? kmod->dax() : **dax, {clock, random, probe});
   std::optional<TlsFiles> tls;
   if (!flags.tls_cert.empty()) tls = TlsFiles{flags.tls_cert, flags.tls_key, flags.tls_ca};
   TaskQueue executor(clock);
   TaskQueue blocking(clock);
-  RawBackend backend(flags.backend, catalog, mappings, **records);
+  RawBackend raw_backend(flags.backend, catalog, mappings, **records);
+  if (kmod != nullptr) kmod->MakeBackend(catalog, **records, blocking);
+  Backend& backend = kmod != nullptr ? kmod->backend() : raw_backend;
   GrpcTransport transport(flags.coordinators, tls);
 
   NodeOptions options;
   options.host_id = flags.host_id;
   options.boot_id = *boot_id;
   options.trust_expiry = flags.trust_expiry;
-  options.revoke_bound = flags.revoke_bound;
+  options.revoke_bound = kmod != nullptr ? kmod->revoke_bound() : flags.revoke_bound;
   options.metrics_address = metrics_address;
   const std::string grpc_path = flags.socket_dir + "/weftd-grpc.sock";
   options.grpc_address = "unix:" + grpc_path;
@@ -228,6 +237,9 @@ int Main(const NodeFlags& flags) {
   std::thread blocking_thread([&] { blocking.Run(); });
   std::thread scrub_thread([&] { node.scrubber().Run(); });
   std::thread packet_thread([&] { (*packets)->Run(node.packet_handler()); });
+  std::thread event_thread([&] {
+    if (kmod != nullptr) kmod->RunEvents();
+  });
   int signal_number = 0;
   sigwait(&signals, &signal_number);
 
@@ -242,6 +254,8 @@ int Main(const NodeFlags& flags) {
   scrub_thread.join();
   (*packets)->Stop();
   packet_thread.join();
+  if (kmod != nullptr) kmod->StopEvents();
+  event_thread.join();
   unlink(socket_options->path.c_str());
   spdlog::info("stopped signal={}", signal_number);
   return exit_code;

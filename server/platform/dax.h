@@ -3,6 +3,7 @@
 #ifndef WEFT_SERVER_PLATFORM_DAX_H_
 #define WEFT_SERVER_PLATFORM_DAX_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +31,8 @@ struct DaxInfo {
   DeviceKind kind = DeviceKind::kDevdax;
   // Device node or file.
   std::string path;
+  // Of the device node, as stat(2) tells it; 0 for emulated devices.
+  uint64_t device_number = 0;
   ByteCount size;
   ByteCount alignment;
   // The node that the memory is nearest to; -1 if unknown.

@@ -52,7 +52,9 @@ absl::StatusOr<DaxListing> LinuxDax::List() {
   if (!real.ok()) return real.status();
   DaxListing listing;
   for (DaxInfo& info : *real) {
-    absl::Status why = CheckUsable(info, options_.allow_raw_devdax);
+    const bool is_claimed = !info.driver.empty() && info.driver == options_.module_driver;
+    absl::Status why =
+        is_claimed ? absl::OkStatus() : CheckUsable(info, options_.allow_raw_devdax);
     if (why.ok()) {
       listing.usable.push_back(std::move(info));
     } else {

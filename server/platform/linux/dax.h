@@ -4,6 +4,7 @@
 #define WEFT_SERVER_PLATFORM_LINUX_DAX_H_
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -16,6 +17,8 @@ struct LinuxDaxOptions {
   std::vector<EmulatedSpec> emulated;
   // Whether real devices are listed as usable: their clients get the whole device.
   bool allow_raw_devdax = false;
+  // Devices bound to this driver, the kernel module's, are usable too; empty: none.
+  std::string module_driver = "";
 };
 
 class LinuxDax final : public Dax {

@@ -1,6 +1,7 @@
 #include "server/platform/linux/daxctl.h"
 
 #include <daxctl/libdaxctl.h>
+#include <sys/sysmacros.h>
 
 #include <filesystem>
 #include <fstream>
@@ -43,6 +44,8 @@ DaxInfo Describe(daxctl_region* region, daxctl_dev* dev) {
   const fs::path sysfs = fs::path("/sys/bus/dax/devices") / info.name;
   info.kind = DeviceKind::kDevdax;
   info.path = absl::StrCat("/dev/", info.name);
+  info.device_number = makedev(static_cast<unsigned>(daxctl_dev_get_major(dev)),
+                               static_cast<unsigned>(daxctl_dev_get_minor(dev)));
   info.size = ByteCount(daxctl_dev_get_size(dev));
   info.alignment = ByteCount(daxctl_dev_get_align(dev));
   info.numa_node = NumaNodeOf(dev, sysfs);

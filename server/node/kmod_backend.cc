@@ -1,0 +1,278 @@
+#include "server/node/kmod_backend.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/core/errors.h"
+#include "server/core/names.h"
+#include "server/node/kmod_runs.h"
+
+namespace weft {
+namespace {
+
+std::string Text(const absl::Status& status) { return std::string(status.message()); }
+
+SegmentId IdOf(const v1::GrantAssignment& grant) { return SegmentId(grant.grant().segment_id()); }
+
+Token TokenOf(const v1::GrantAssignment& grant) {
+  return {grant.grant().token().epoch(), grant.grant().token().counter()};
+}
+
+Access AccessOf(v1::AccessMode mode) {
+  return mode == v1::READ_WRITE ? Access::kReadWrite : Access::kReadOnly;
+}
+
+std::string RecordName(SegmentId segment) { return absl::StrCat(segment.value()); }
+
+// What is known of a segment that no record names: enough to hold it and to give it back.
+v1::GrantAssignment Unnamed(const KmodSegmentInfo& segment) {
+  v1::GrantAssignment grant;
+  grant.mutable_grant()->set_segment_id(segment.id.value());
+  grant.mutable_grant()->mutable_token()->set_epoch(segment.token.epoch);
+  grant.mutable_grant()->mutable_token()->set_counter(segment.token.counter);
+  grant.mutable_grant()->set_mode(segment.mode == Access::kReadWrite ? v1::READ_WRITE
+                                                                     : v1::READ_ONLY);
+  grant.set_size_bytes(segment.size.value());
+  return grant;
+}
+
+}  // namespace
+
+absl::Status ReleaseDeadMan(Kmod& kmod) {
+  const absl::StatusOr<KmodDeadMan> dead_man = kmod.GetDeadMan();
+  if (!dead_man.ok()) return dead_man.status();
+  switch (dead_man->state) {
+    case KmodDeadMan::State::kOff:
+    case KmodDeadMan::State::kArmed:
+      return absl::OkStatus();
+    case KmodDeadMan::State::kDone:
+      return kmod.DisarmDeadMan();
+    case KmodDeadMan::State::kFired:
+      break;
+  }
+  return absl::UnavailableError("the dead-man has fired and is still taking back: start again");
+}
+
+absl::StatusOr<absl::Duration> MeasuredBound(Kmod& kmod, absl::Duration configured) {
+  const absl::StatusOr<KmodDeadMan> dead_man = kmod.GetDeadMan();
+  if (!dead_man.ok()) return dead_man.status();
+  return std::max(configured, 2 * std::max(dead_man->longest_firing, dead_man->longest_revoke));
+}
+
+void KmodBackend::Arm(BootTime deadline) {
+  {
+    absl::MutexLock lock(&mu_);
+    deadline_ = deadline;
+  }
+  const absl::Status status = SetDeadMan();
+  if (!status.ok()) spdlog::error("dead_man_not_armed error=\"{}\"", Text(status));
+  blocking_.Post([this] { Retry(); });
+}
+
+absl::Status KmodBackend::SetDeadMan() {
+  BootTime deadline;
+  {
+    absl::MutexLock lock(&mu_);
+    deadline = deadline_;
+  }
+  return kmod_.ArmDeadMan(deadline, options_.revoke_bound, options_.fence_action);
+}
+
+void KmodBackend::Retry() {
+  for (const auto& [id, grant] : std::exchange(unready_, {})) {
+    const absl::Status status = Prepare(grant);
+    if (!status.ok()) {
+      spdlog::error("prepare_failed segment={} error=\"{}\"", grant.grant().segment(),
+                    Text(status));
+    }
+  }
+  for (const auto& [id, grant] : std::exchange(undestroyed_, {})) {
+    const absl::Status status = Forget(grant);
+    if (!status.ok()) {
+      spdlog::error("forget_failed segment_id={} error=\"{}\"", id.value(), Text(status));
+    }
+  }
+}
+
+absl::StatusOr<std::vector<v1::GrantAssignment>> KmodBackend::Recall() {
+  const absl::StatusOr<std::vector<KmodSegmentInfo>> segments = kmod_.ListSegments();
+  if (!segments.ok()) return segments.status();
+  absl::StatusOr<std::map<std::string, std::string>> records = records_.ReadAll();
+  if (!records.ok()) return records.status();
+  std::vector<v1::GrantAssignment> grants;
+  for (const KmodSegmentInfo& segment : *segments) {
+    if (segment.id.value() >= kFirstScrubSegment) {
+      if (absl::Status s = kmod_.DestroySegment(segment.id, segment.token); !s.ok()) return s;
+      continue;
+    }
+    v1::GrantAssignment grant;
+    const auto record = records->find(RecordName(segment.id));
+    const bool is_known = record != records->end() && grant.ParseFromString(record->second) &&
+                          TokenOf(grant) == segment.token;
+    grants.push_back(is_known ? std::move(grant) : Unnamed(segment));
+    if (record != records->end()) records->erase(record);
+  }
+  // A grant whose segment the module does not have reaches nothing.
+  for (const auto& [name, bytes] : *records) {
+    if (absl::Status s = records_.Remove(name); !s.ok()) return s;
+  }
+  return grants;
+}
+
+absl::Status KmodBackend::Prepare(const v1::GrantAssignment& grant) {
+  if (grant.grant().state() == v1::GRANT_REVOKING) return absl::OkStatus();
+  absl::Status status = Make(grant);
+  if (ReasonOf(status) == v1::SESSION_EXPIRED && SetDeadMan().ok()) status = Make(grant);
+  if (ReasonOf(status) == v1::SESSION_EXPIRED || ReasonOf(status) == v1::BUSY_PINNED) {
+    unready_.insert_or_assign(IdOf(grant), grant);
+  }
+  return status;
+}
+
+absl::Status KmodBackend::Make(const v1::GrantAssignment& grant) {
+  const SegmentId id = IdOf(grant);
+  if (absl::Status s = records_.Write(RecordName(id), grant.SerializeAsString()); !s.ok()) {
+    return s;
+  }
+  absl::StatusOr<KmodSegmentInfo> segment = kmod_.FindSegment(id);
+  if (segment.ok() && segment->state == KmodState::kDead) {
+    if (absl::Status s = kmod_.DestroySegment(id, TokenOf(grant)); !s.ok()) return s;
+    segment = absl::NotFoundError("its device was gone");
+  }
+  if (segment.ok()) {
+    if (absl::Status s = MakeLive(grant, *segment); !s.ok()) return s;
+  } else if (!absl::IsNotFound(segment.status())) {
+    return segment.status();
+  }
+  const absl::StatusOr<std::vector<KmodRun>> runs =
+      RunsFrom(grant, segment.ok() ? segment->size : ByteCount(0));
+  if (!runs.ok()) return runs.status();
+  if (!segment.ok()) {
+    return kmod_.CreateSegment(id, TokenOf(grant), AccessOf(grant.grant().mode()), *runs);
+  }
+  for (const KmodRun& run : *runs) {
+    if (absl::Status s = kmod_.ExtendSegment(id, TokenOf(grant), run); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status KmodBackend::MakeLive(const v1::GrantAssignment& grant,
+                                   const KmodSegmentInfo& segment) {
+  const Token token = TokenOf(grant);
+  if (token == segment.token && segment.state == KmodState::kLive) return absl::OkStatus();
+  if (token > segment.token) {
+    const absl::StatusOr<KmodRevoke> revoked =
+        kmod_.RevokeSegment(segment.id, segment.token, options_.pin_wait);
+    if (!revoked.ok() && ReasonOf(revoked.status()) != v1::STALE_TOKEN) return revoked.status();
+  }
+  // An older token is refused by the module.
+  if (absl::Status s = kmod_.ResumeSegment(segment.id, token, AccessOf(grant.grant().mode()));
+      !s.ok()) {
+    return s;
+  }
+  spdlog::info("segment_resumed segment={} token={}.{}", grant.grant().segment(), token.epoch,
+               token.counter);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::map<DeviceId, KmodDeviceId>> KmodBackend::Devices(
+    const v1::GrantAssignment& grant) {
+  for (bool rescanned = false;; rescanned = true) {
+    const absl::StatusOr<std::vector<KmodDeviceInfo>> devices = kmod_.ListDevices();
+    if (!devices.ok()) return devices.status();
+    std::map<DeviceId, KmodDeviceId> by_uuid;
+    for (const KmodDeviceInfo& device : *devices) {
+      if (!device.dead) by_uuid[device.uuid] = device.id;
+    }
+    const absl::Status missing = CheckHasDevices(grant, by_uuid);
+    if (missing.ok()) return by_uuid;
+    if (rescanned) return missing;
+    // It may have been formatted a moment ago: looking takes it.
+    if (absl::StatusOr<bool> changed = catalog_.Rescan(); !changed.ok()) return changed.status();
+  }
+}
+
+absl::StatusOr<std::vector<KmodRun>> KmodBackend::RunsFrom(const v1::GrantAssignment& grant,
+                                                           ByteCount from) {
+  const absl::StatusOr<std::map<DeviceId, KmodDeviceId>> devices = Devices(grant);
+  if (!devices.ok()) return devices.status();
+  return ToKmodRuns(grant, *devices, from);
+}
+
+absl::StatusOr<HandleFiles> KmodBackend::Describe(const v1::GrantAssignment& grant) const {
+  HandleFiles files;
+  files.page_size = kExtentUnit;
+  std::set<std::string> seen;
+  for (const v1::Run& run : grant.runs()) {
+    for (const v1::Extent& extent : run.extents()) {
+      if (!seen.insert(extent.device()).second) continue;
+      const absl::StatusOr<DeviceId> id = ParseDeviceName(extent.device());
+      if (!id.ok()) return id.status();
+      const absl::StatusOr<KnownDevice> device = catalog_.Find(*id);
+      if (!device.ok()) return device.status();
+      v1::DeviceIncarnation& incarnation = files.incarnation.emplace_back();
+      incarnation.set_device(extent.device());
+      incarnation.set_power_epoch(device->label.power_epoch);
+    }
+  }
+  return files;
+}
+
+absl::StatusOr<HandleFiles> KmodBackend::Open(const v1::GrantAssignment& grant,
+                                              v1::AccessMode mode) {
+  absl::StatusOr<HandleFiles> files = Describe(grant);
+  if (!files.ok()) return files;
+  absl::StatusOr<UniqueFd> fd = kmod_.OpenSegment(IdOf(grant), TokenOf(grant), AccessOf(mode));
+  if (!fd.ok()) return fd.status();
+  files->fds.push_back(*std::move(fd));
+  return files;
+}
+
+absl::StatusOr<HandleFiles> KmodBackend::Refresh(const v1::GrantAssignment& grant, v1::AccessMode,
+                                                 const std::set<std::string>&) {
+  return Describe(grant);  // the descriptor reaches what the segment grew by
+}
+
+absl::StatusOr<std::set<SegmentId>> KmodBackend::FindInUse(
+    const std::vector<v1::GrantAssignment>& grants) {
+  std::set<SegmentId> in_use;
+  for (const v1::GrantAssignment& grant : grants) {
+    const absl::StatusOr<std::vector<KmodHandleInfo>> handles = kmod_.ListHandles(IdOf(grant));
+    if (absl::IsNotFound(handles.status())) continue;
+    if (!handles.ok()) return handles.status();
+    // Handles of an earlier token are revoked for good.
+    const bool used = std::any_of(handles->begin(), handles->end(), [&](const auto& handle) {
+      return handle.token == TokenOf(grant) && handle.state != KmodState::kDead;
+    });
+    if (used) in_use.insert(IdOf(grant));
+  }
+  return in_use;
+}
+
+absl::StatusOr<bool> KmodBackend::TakeBack(const v1::GrantAssignment& grant) {
+  unready_.erase(IdOf(grant));
+  const absl::StatusOr<KmodRevoke> revoke =
+      kmod_.RevokeSegment(IdOf(grant), TokenOf(grant), options_.pin_wait);
+  if (absl::IsNotFound(revoke.status())) return false;
+  if (!revoke.ok()) return revoke.status();
+  if (revoke->state == KmodState::kRevoked || revoke->state == KmodState::kDead) return false;
+  spdlog::warn("revoke_waits segment={} reason={} pages_pinned={}", grant.grant().segment(),
+               v1::Reason_Name(v1::BUSY_PINNED), revoke->pages_pinned);
+  return true;
+}
+
+absl::Status KmodBackend::Forget(const v1::GrantAssignment& grant) {
+  const SegmentId id = IdOf(grant);
+  unready_.erase(id);
+  const absl::StatusOr<KmodSegmentInfo> segment = kmod_.FindSegment(id);
+  if (segment.ok() && segment->token > TokenOf(grant)) return absl::OkStatus();  // granted anew
+  absl::Status status = kmod_.DestroySegment(id, TokenOf(grant));
+  if (ReasonOf(status) == v1::BUSY_PINNED) undestroyed_.insert_or_assign(id, grant);
+  if (!status.ok() && !absl::IsNotFound(status)) return status;
+  return records_.Remove(RecordName(id));
+}
+
+}  // namespace weft

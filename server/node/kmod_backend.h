@@ -1,0 +1,85 @@
+// Handles that are files of the kernel module: `kmod`.
+
+#ifndef WEFT_SERVER_NODE_KMOD_BACKEND_H_
+#define WEFT_SERVER_NODE_KMOD_BACKEND_H_
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "server/node/backend.h"
+#include "server/node/device_catalog.h"
+#include "server/node/executor.h"
+#include "server/platform/kmod.h"
+#include "server/platform/record_dir.h"
+
+namespace weft {
+
+struct KmodBackendOptions {
+  // B: by when after the deadline all must be taken back, and what follows if it is not.
+  absl::Duration revoke_bound = absl::Seconds(5);
+  FenceAction fence_action = FenceAction::kReboot;
+  // How long one TakeBack waits for pages that are pinned.
+  absl::Duration pin_wait = absl::Seconds(1);
+};
+
+// Makes the module ready for a daemon that starts: what the dead-man took from the one before
+// stays taken, the labels can be read again. UNAVAILABLE while it is still taking back.
+absl::Status ReleaseDeadMan(Kmod& kmod);
+
+// At least `configured`, and twice what taking back has ever lasted on this host.
+absl::StatusOr<absl::Duration> MeasuredBound(Kmod& kmod, absl::Duration configured);
+
+// The segments are the module's: they outlive this process. `records` keeps of each grant
+// what the module does not know, its names.
+class KmodBackend final : public Backend, private DeadMan {
+ public:
+  // All outlive it. `blocking`: where the calls of Backend come from.
+  KmodBackend(Kmod& kmod, DeviceCatalog& catalog, RecordDir& records, Executor& blocking,
+              KmodBackendOptions options)
+      : kmod_(kmod), catalog_(catalog), records_(records), blocking_(blocking), options_(options) {}
+
+  v1::Backend kind() const override { return v1::KMOD; }
+  bool can_revoke() const override { return true; }
+  DeadMan* dead_man() override { return this; }
+  absl::StatusOr<std::vector<v1::GrantAssignment>> Recall() override;
+  absl::Status Prepare(const v1::GrantAssignment& grant) override;
+  absl::StatusOr<HandleFiles> Open(const v1::GrantAssignment& grant, v1::AccessMode mode) override;
+  absl::StatusOr<HandleFiles> Refresh(const v1::GrantAssignment& grant, v1::AccessMode mode,
+                                      const std::set<std::string>& devices) override;
+  // By the kernel's word: a handle ends with its last file and mapping, in any process.
+  absl::StatusOr<std::set<SegmentId>> FindInUse(
+      const std::vector<v1::GrantAssignment>& grants) override;
+  absl::StatusOr<bool> TakeBack(const v1::GrantAssignment& grant) override;
+  absl::Status Forget(const v1::GrantAssignment& grant) override;
+
+ private:
+  void Arm(BootTime deadline) override;
+
+  absl::Status SetDeadMan();
+  // Does again what the dead-man, or pinned pages, kept from being done.
+  void Retry();
+  absl::Status Make(const v1::GrantAssignment& grant);
+  absl::Status MakeLive(const v1::GrantAssignment& grant, const KmodSegmentInfo& segment);
+  absl::StatusOr<std::map<DeviceId, KmodDeviceId>> Devices(const v1::GrantAssignment& grant);
+  absl::StatusOr<std::vector<KmodRun>> RunsFrom(const v1::GrantAssignment& grant, ByteCount from);
+  absl::StatusOr<HandleFiles> Describe(const v1::GrantAssignment& grant) const;
+
+  Kmod& kmod_;
+  DeviceCatalog& catalog_;
+  RecordDir& records_;
+  Executor& blocking_;
+  const KmodBackendOptions options_;
+  // Grants to make ready or to destroy once more; for the blocking executor.
+  std::map<SegmentId, v1::GrantAssignment> unready_;
+  std::map<SegmentId, v1::GrantAssignment> undestroyed_;
+  absl::Mutex mu_;
+  BootTime deadline_ ABSL_GUARDED_BY(mu_) = BootTime::InfinitePast();
+};
+
+}  // namespace weft
+
+#endif  // WEFT_SERVER_NODE_KMOD_BACKEND_H_

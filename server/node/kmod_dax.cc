@@ -1,0 +1,108 @@
+#include "server/node/kmod_dax.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/core/errors.h"
+#include "server/node/label_io.h"
+
+namespace weft {
+namespace {
+
+const KmodDeviceInfo* FindByNumber(const std::vector<KmodDeviceInfo>& devices, uint64_t number) {
+  const auto it = std::find_if(devices.begin(), devices.end(),
+                               [&](const auto& d) { return d.device_number == number; });
+  return it == devices.end() ? nullptr : &*it;
+}
+
+}  // namespace
+
+absl::StatusOr<DaxListing> KmodDax::List() {
+  absl::StatusOr<DaxListing> listing = raw_.List();
+  if (!listing.ok()) return listing;
+  const absl::StatusOr<std::vector<KmodDeviceInfo>> taken = kmod_.ListDevices();
+  if (!taken.ok()) return taken.status();
+  std::map<std::string, absl::Status> failures;
+  bool changed = false;
+  for (const DaxInfo& info : listing->usable) {
+    const absl::Status settled = Settle(info, *taken, &changed);
+    if (!settled.ok()) failures[info.name] = settled;
+  }
+  if (changed) listing = raw_.List();
+  if (!listing.ok() || failures.empty()) return listing;
+  DaxListing result;
+  result.skipped = std::move(listing->skipped);
+  for (DaxInfo& info : listing->usable) {
+    const auto failed = failures.find(info.name);
+    if (failed == failures.end()) {
+      result.usable.push_back(std::move(info));
+    } else {
+      result.skipped.push_back({info.name, failed->second});
+    }
+  }
+  return result;
+}
+
+absl::Status KmodDax::Settle(const DaxInfo& info, const std::vector<KmodDeviceInfo>& taken,
+                             bool* changed) {
+  const KmodDeviceInfo* const device = FindByNumber(taken, info.device_number);
+  if (device != nullptr && device->dead) {
+    // Bound anew, perhaps: its segments are gone for good, and it must be added again.
+    *changed = true;
+    if (absl::Status s = kmod_.RemoveDevice(device->id); !s.ok()) return s;
+  } else if (device != nullptr) {
+    return absl::OkStatus();
+  }
+  if (info.driver == kmod_.driver_name()) {
+    // An earlier run ended between binding and adding: only device_dax shows the label.
+    *changed = true;
+    if (absl::Status s = drivers_.Restore(info.name); !s.ok()) return s;
+  }
+  const absl::StatusOr<bool> claimed = Claim(info);
+  if (!claimed.ok()) return claimed.status();
+  *changed |= *claimed;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> KmodDax::Claim(const DaxInfo& info) {
+  // As it is now: another driver than listed may have been restored.
+  const absl::StatusOr<DaxListing> listing = raw_.List();
+  if (!listing.ok()) return listing.status();
+  const auto now = std::find_if(listing->usable.begin(), listing->usable.end(),
+                                [&](const DaxInfo& other) { return other.name == info.name; });
+  if (now == listing->usable.end()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, v1::DEVICE_MISSING,
+                     absl::StrCat(info.name, " went away while it was looked at"));
+  }
+  absl::StatusOr<std::unique_ptr<Device>> device = raw_.Open(*now);
+  if (!device.ok()) return device.status();
+  const absl::StatusOr<LabelReading> reading = ReadLabel(**device);
+  if (!reading.ok()) return reading.status();
+  if (!LabelStatus(reading->verdict, info.name).ok()) return false;
+  device->reset();  // what has it open keeps it from being bound anew
+  if (absl::Status s = drivers_.Bind(info.name, kmod_.driver_name()); !s.ok()) return s;
+  DaxBinding binding(drivers_, info.name);
+  const absl::StatusOr<KmodDeviceInfo> added =
+      kmod_.AddDevice(info.path, reading->verdict.label.device, info.software_coherent);
+  if (!added.ok()) return added.status();
+  binding.Keep();
+  spdlog::info("device_claimed name={} uuid={} driver={}", info.name, added->uuid.ToString(),
+               kmod_.driver_name());
+  return true;
+}
+
+absl::StatusOr<std::unique_ptr<Device>> KmodDax::Open(const DaxInfo& info) {
+  if (info.driver != kmod_.driver_name()) return raw_.Open(info);
+  const absl::StatusOr<std::vector<KmodDeviceInfo>> taken = kmod_.ListDevices();
+  if (!taken.ok()) return taken.status();
+  const KmodDeviceInfo* const device = FindByNumber(*taken, info.device_number);
+  if (device != nullptr) return open_(*device, info);
+  return MakeError(absl::StatusCode::kFailedPrecondition, v1::DEVICE_MISSING,
+                   absl::StrCat("the kernel module does not have ", info.name, ": list again"));
+}
+
+}  // namespace weft

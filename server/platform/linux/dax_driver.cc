@@ -1,0 +1,78 @@
+#include "server/platform/linux/dax_driver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "server/core/errors.h"
+#include "server/platform/linux/errno_status.h"
+#include "server/platform/unique_fd.h"
+
+namespace weft {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kUsualDriver[] = "device_dax";
+
+}  // namespace
+
+std::string SysfsDaxDrivers::DriverOf(const std::string& name) const {
+  std::error_code error;
+  const fs::path target = fs::read_symlink(fs::path(bus_) / "devices" / name / "driver", error);
+  return error ? "" : target.filename().string();
+}
+
+absl::Status SysfsDaxDrivers::Write(const std::string& file, const std::string& name) const {
+  const std::string path = absl::StrCat(bus_, "/", file);
+  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.valid()) return ErrnoError(errno, "open", path);
+  if (write(fd.get(), name.data(), name.size()) == static_cast<ssize_t>(name.size())) {
+    return absl::OkStatus();
+  }
+  return ErrnoError(errno, "write", absl::StrCat(path, " (", name, ")"));
+}
+
+absl::Status SysfsDaxDrivers::Move(const std::string& name, const std::string& driver) {
+  const std::string before = DriverOf(name);
+  if (before == driver) return absl::OkStatus();
+  if (!before.empty()) {
+    if (absl::Status s = Write(absl::StrCat("drivers/", before, "/unbind"), name); !s.ok()) {
+      return s;
+    }
+  }
+  if (driver.empty()) return absl::OkStatus();
+  // new_id binds as well, the first time that a driver hears of a device.
+  const absl::Status known = Write(absl::StrCat("drivers/", driver, "/new_id"), name);
+  if (DriverOf(name) == driver) return absl::OkStatus();
+  const absl::Status bound = Write(absl::StrCat("drivers/", driver, "/bind"), name);
+  if (DriverOf(name) == driver) return absl::OkStatus();
+  if (!bound.ok()) return known.ok() ? bound : known;
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, v1::NOT_SUPPORTED,
+      absl::StrCat("the driver ", driver, " does not take ", name, ": the kernel's log says why"));
+}
+
+absl::Status SysfsDaxDrivers::Bind(const std::string& name, const std::string& driver) {
+  const std::string before = DriverOf(name);
+  if (before == driver) return absl::OkStatus();
+  if (absl::Status s = records_.Write(name, before); !s.ok()) return s;
+  absl::Status status = Move(name, driver);
+  if (!status.ok()) Move(name, before).IgnoreError();  // what went wrong first is reported
+  return status;
+}
+
+absl::Status SysfsDaxDrivers::Restore(const std::string& name) {
+  const absl::StatusOr<std::map<std::string, std::string>> records = records_.ReadAll();
+  if (!records.ok()) return records.status();
+  const auto record = records->find(name);
+  const std::string before = record == records->end() ? kUsualDriver : record->second;
+  if (absl::Status s = Move(name, before); !s.ok()) return s;
+  return records_.Remove(name);
+}
+
+}  // namespace weft
