@@ -82,7 +82,9 @@ int main(int argc, char** argv) {
   weft::soak::Flags flags;
   flags.cluster.devices = 2;
   CLI::App app("Kills coordinator and daemons under load and checks that nothing is lost.");
-  app.add_option("--rounds", flags.rounds, "Kills")->capture_default_str();
+  app.add_option("--rounds", flags.rounds, "Rounds of load, kill and checks")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--seed", flags.soak.seed, "Of all that is left to chance")->capture_default_str();
   app.add_option("--coordinator", flags.cluster.coordinator_path, "Path of weft-coordinator")
       ->required();
