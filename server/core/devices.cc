@@ -22,8 +22,6 @@
 namespace weft {
 namespace {
 
-DeviceId IdOf(const DeviceState& device) { return *ParseDeviceName(device.record.device().name()); }
-
 v1::Device View(const State& state, const DeviceState& device) {
   v1::Device view = device.record.device();
   for (const auto& [host, record] : device.attachments) {
@@ -33,7 +31,7 @@ v1::Device View(const State& state, const DeviceState& device) {
   view.set_scrubbing_bytes(device.scrubbing_bytes);
   if (!view.pool().empty()) {
     const PoolState& pool = *state.pools.at(PoolIdOf(device));
-    const uint64_t not_taken = pool.allocator.device_stats(IdOf(device)).free.value();
+    const uint64_t not_taken = pool.allocator.device_stats(DeviceIdOf(device)).free.value();
     if (view.state() == v1::DEVICE_LOST) {
       view.set_quarantined_bytes(not_taken);
     } else {
@@ -64,7 +62,7 @@ std::optional<LabelWork> WantedLabelWork(const State& state, const DeviceState& 
 
 v1::Assignment LabelAssignment(const DeviceState& device) {
   v1::Assignment assignment;
-  assignment.set_key(LabelKey(IdOf(device)));
+  assignment.set_key(LabelKey(DeviceIdOf(device)));
   assignment.mutable_label()->set_device(device.record.device().name());
   assignment.mutable_label()->set_pool_uuid(device.label_work->pool_uuid);
   return assignment;
@@ -75,7 +73,7 @@ void AfterAttachmentsChanged(State& state, const Context& context, DeviceState& 
                              Changes& changes) {
   AdvanceProofs(state, context, device, changes);
   UpdateLabelWork(state, device, changes);
-  AssignScrubs(state, context, IdOf(device), changes);
+  AssignScrubs(state, context, DeviceIdOf(device), changes);
 }
 
 std::string PoolUuidOf(const v1::LocalDevice& local) {
@@ -129,7 +127,7 @@ bool MayHaveContents(const State& state, const DeviceState& device) {
 // The device's power epoch says that it is not what it was: its segments are gone.
 void LoseContents(State& state, const Context& context, DeviceState& device, Changes& changes) {
   if (device.record.device().state() == v1::DEVICE_LOST) return;
-  const DeviceId id = IdOf(device);
+  const DeviceId id = DeviceIdOf(device);
   device.record.mutable_device()->set_state(v1::DEVICE_LOST);
   changes.Put(keys::Device(id), device.record);
   if (!device.record.device().pool().empty()) {
@@ -143,7 +141,7 @@ void LoseContents(State& state, const Context& context, DeviceState& device, Cha
 // Brings the host's attachment up to date with what it reports.
 void Attach(State& state, const Context& context, const std::string& host, DeviceState& device,
             const v1::LocalDevice& local, bool prove_again, Changes& changes) {
-  const DeviceId id = IdOf(device);
+  const DeviceId id = DeviceIdOf(device);
   store::v1::AttachmentRecord& record = device.attachments[host];
   v1::Attachment& attachment = *record.mutable_attachment();
   const bool same_place = attachment.path() == local.path();
@@ -188,13 +186,13 @@ void CompareLabel(State& state, DeviceState& device, const v1::LocalDevice& loca
   const bool pending = PoolUuidOf(local) != WantedPoolUuid(state, device);
   if (pending && !device.record.label_pending()) {
     device.record.set_label_pending(true);
-    changes.Put(keys::Device(IdOf(device)), device.record);
+    changes.Put(keys::Device(DeviceIdOf(device)), device.record);
   }
 }
 
 void Detach(State& state, const Context& context, const std::string& host, DeviceState& device,
             const std::string& detail, Changes& changes) {
-  const DeviceId id = IdOf(device);
+  const DeviceId id = DeviceIdOf(device);
   CancelProof(device, host, changes);
   AbandonScrubsOn(state, host, id, changes);
   device.attachments.erase(host);
@@ -369,7 +367,7 @@ void UpdateLabelWork(const State& state, DeviceState& device, Changes& changes) 
   std::optional<LabelWork> wanted = WantedLabelWork(state, device);
   if (wanted == device.label_work) return;
   if (device.label_work.has_value()) {
-    changes.Unassign(device.label_work->host, LabelKey(IdOf(device)));
+    changes.Unassign(device.label_work->host, LabelKey(DeviceIdOf(device)));
   }
   device.label_work = std::move(wanted);
   if (device.label_work.has_value()) {

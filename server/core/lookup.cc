@@ -64,6 +64,10 @@ const store::v1::SegmentRecord& SegmentById(const State& state, SegmentId segmen
   return state.segments.at(state.segment_by_id.at(segment));
 }
 
+DeviceId DeviceIdOf(const DeviceState& device) {
+  return *ParseDeviceName(device.record.device().name());
+}
+
 std::string PoolIdOf(const DeviceState& device) {
   absl::StatusOr<std::string> id = ParsePoolName(device.record.device().pool());
   WEFT_CHECK(id.ok(), device.record.device().name(), " is in no pool");

@@ -24,6 +24,8 @@ store::v1::SegmentRecord& SegmentById(State& state, SegmentId segment);
 const store::v1::SegmentRecord& SegmentById(const State& state, SegmentId segment);
 PoolState& PoolOfDevice(State& state, const DeviceState& device);
 
+DeviceId DeviceIdOf(const DeviceState& device);
+
 // The pool's id in a device's record. REQUIRES: it is in one.
 std::string PoolIdOf(const DeviceState& device);
 

@@ -29,10 +29,8 @@ Uuid NonceFrom(const std::string& bytes) {
   return Uuid(nonce);
 }
 
-DeviceId IdOf(const DeviceState& device) { return *ParseDeviceName(device.record.device().name()); }
-
 std::string KeyOf(const DeviceState& device) {
-  return absl::StrCat("exchange/", IdOf(device).ToString());
+  return absl::StrCat("exchange/", DeviceIdOf(device).ToString());
 }
 
 bool IsWrite(Step step) { return step == Step::kHolderWrites || step == Step::kNewcomerWrites; }
@@ -85,12 +83,12 @@ void FinishProof(State& state, const Context& context, DeviceState& device, Chan
   device.exchange.reset();
   device.record.set_last_nonce(Bytes(done.nonce));
   device.record.set_last_nonce_slot(done.slot);
-  changes.Put(keys::Device(IdOf(device)), device.record);
+  changes.Put(keys::Device(DeviceIdOf(device)), device.record);
 
   store::v1::AttachmentRecord& record = device.attachments.at(done.newcomer);
   record.mutable_attachment()->set_state(v1::ATTACHMENT_ATTACHED);
   record.mutable_attachment()->clear_detail();
-  changes.Put(keys::Attachment(IdOf(device), done.newcomer), record);
+  changes.Put(keys::Attachment(DeviceIdOf(device), done.newcomer), record);
   Emit(state, context, v1::DEVICE_ATTACHED, device.record.device().name(),
        FormatHostName(done.newcomer), "", changes);
 }
@@ -144,7 +142,7 @@ void Mismatch(State& state, const Context& context, DeviceState& device, const s
   const bool known = attachment.state() == v1::ATTACHMENT_MISMATCH && attachment.detail() == detail;
   attachment.set_state(v1::ATTACHMENT_MISMATCH);
   attachment.set_detail(detail);
-  changes.Put(keys::Attachment(IdOf(device), host), device.attachments.at(host));
+  changes.Put(keys::Attachment(DeviceIdOf(device), host), device.attachments.at(host));
   if (known) return;
   Emit(state, context, v1::DEVICE_MISMATCHED, device.record.device().name(), FormatHostName(host),
        detail, changes);
@@ -180,7 +178,7 @@ bool EndOverdueProof(State& state, const Context& context, DeviceState& device, 
   v1::Attachment& attachment = *device.attachments.at(actor).mutable_attachment();
   attachment.set_state(v1::ATTACHMENT_CHALLENGING);
   attachment.set_detail("it did not do its step of a proof in time");
-  changes.Put(keys::Attachment(IdOf(device), actor), device.attachments.at(actor));
+  changes.Put(keys::Attachment(DeviceIdOf(device), actor), device.attachments.at(actor));
   if (is_holder) {
     Emit(state, context, v1::DEVICE_DETACHED, device.record.device().name(), FormatHostName(actor),
          attachment.detail(), changes);
@@ -202,7 +200,7 @@ void ContinueProof(State& state, const Context& context, DeviceState& device,
     FailProof(state, context, device, Clip(result.error()), changes);
   } else if (!matches) {
     // What it zeroed was other memory.
-    AbandonScrubsOn(state, exchange.newcomer, IdOf(device), changes);
+    AbandonScrubsOn(state, exchange.newcomer, DeviceIdOf(device), changes);
     FailProof(state, context, device, MismatchDetail(exchange), changes);
   } else {
     switch (exchange.step) {
