@@ -6,8 +6,6 @@
  * stall behind others) that unmaps. The second, at deadline + bound, asks whether
  * that is done.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include "deadman.h"
 
 #include <linux/delay.h>

@@ -8,8 +8,6 @@
  * The same with i_rwsem for pieces of read and write. Only then do pins mean
  * anything: fast GUP checks the page table entry again after taking its reference.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include "revoke.h"
 
 #include <linux/delay.h>
