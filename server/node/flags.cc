@@ -11,6 +11,7 @@ namespace weft {
 namespace {
 
 constexpr int kUsageError = 2;
+constexpr char kNoMetrics[] = "none";
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 
@@ -126,7 +127,7 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
       ->check(kRate)
       ->capture_default_str();
   app.add_option("--metrics-address", flags->metrics_address,
-                 "host:port for Prometheus; port 0: any; empty: nowhere")
+                 "host:port for Prometheus, or none; port 0: any")
       ->capture_default_str();
   app.add_option("--log-level", level)
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
@@ -146,6 +147,7 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
     std::cerr << wrong << "\n";
     return kUsageError;
   }
+  if (flags->metrics_address == kNoMetrics) flags->metrics_address.clear();
   absl::ParseDuration(bound, &flags->revoke_bound);
   absl::ParseDuration(rescan, &flags->rescan_interval);
   flags->scrub_rate = *ParseSize(rate);

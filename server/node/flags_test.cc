@@ -39,6 +39,13 @@ TEST(FlagsTest, ReadsWhatIsGiven) {
   EXPECT_EQ(flags.rescan_interval, absl::Seconds(1));
 }
 
+TEST(FlagsTest, MetricsCanBeTurnedOff) {
+  NodeFlags flags;
+  EXPECT_EQ(Parse({"--metrics-address=none", "--host-id=h"}, &flags), std::nullopt);
+  EXPECT_EQ(flags.metrics_address, "");
+  EXPECT_EQ(flags.host_id, "h");
+}
+
 TEST(FlagsTest, WhatCannotBeMeantIsRefused) {
   for (const std::vector<const char*>& wrong : std::vector<std::vector<const char*>>{
            {"--host-id=Not A Name"},

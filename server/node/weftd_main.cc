@@ -128,7 +128,7 @@ absl::StatusOr<std::unique_ptr<prometheus::Exposer>> StartMetrics(
   } catch (const std::exception& error) {
     return absl::FailedPreconditionError(
         absl::StrCat("cannot serve metrics on ", address, ": ", error.what(),
-                     " (is the address in use? --metrics-address= turns them off)"));
+                     " (is the address in use? --metrics-address=none turns them off)"));
   }
 }
 
