@@ -96,6 +96,7 @@ int Run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
   AddHostCommands(line);
   AddStatusCommand(line);
   AddEventsCommand(line);
+  AddDoctorCommand(line);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

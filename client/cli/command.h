@@ -68,6 +68,7 @@ void AddGrantCommands(CommandLine& line);
 void AddHostCommands(CommandLine& line);
 void AddStatusCommand(CommandLine& line);
 void AddEventsCommand(CommandLine& line);
+void AddDoctorCommand(CommandLine& line);
 
 }  // namespace weft::cli
 
