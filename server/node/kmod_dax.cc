@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
 #include "server/node/label_io.h"
@@ -18,6 +19,40 @@ const KmodDeviceInfo* FindByNumber(const std::vector<KmodDeviceInfo>& devices, u
                                [&](const auto& d) { return d.device_number == number; });
   return it == devices.end() ? nullptr : &*it;
 }
+
+// A device that device_dax has, opened for each access and no longer: to take it from that
+// driver while it is open would leave the kernel with a file of a driver that is gone.
+class UnclaimedDevice final : public Device {
+ public:
+  UnclaimedDevice(Dax& raw, DaxInfo info) : raw_(raw), info_(std::move(info)) {}
+
+  const std::string& name() const override { return info_.name; }
+  DeviceKind kind() const override { return info_.kind; }
+  ByteCount size() const override { return info_.size; }
+  ByteCount alignment() const override { return info_.alignment; }
+  absl::Status Read(ByteOffset offset, absl::Span<uint8_t> out) override {
+    return WithOpen([&](Device& device) { return device.Read(offset, out); });
+  }
+  absl::Status Write(ByteOffset offset, absl::Span<const uint8_t> bytes) override {
+    return WithOpen([&](Device& device) { return device.Write(offset, bytes); });
+  }
+  absl::Status Zero(ByteOffset offset, ByteCount length) override {
+    return WithOpen([&](Device& device) { return device.Zero(offset, length); });
+  }
+  absl::StatusOr<UniqueFd> OpenForClient(Access) override {
+    return MakeError(absl::StatusCode::kFailedPrecondition, v1::NOT_SUPPORTED,
+                     absl::StrCat(info_.name, " is not with the kernel module yet"));
+  }
+
+ private:
+  absl::Status WithOpen(absl::FunctionRef<absl::Status(Device&)> access) {
+    const absl::StatusOr<std::unique_ptr<Device>> device = raw_.Open(info_);
+    return device.ok() ? access(**device) : device.status();
+  }
+
+  Dax& raw_;
+  const DaxInfo info_;
+};
 
 }  // namespace
 
@@ -96,7 +131,7 @@ absl::StatusOr<bool> KmodDax::Claim(const DaxInfo& info) {
 }
 
 absl::StatusOr<std::unique_ptr<Device>> KmodDax::Open(const DaxInfo& info) {
-  if (info.driver != kmod_.driver_name()) return raw_.Open(info);
+  if (info.driver != kmod_.driver_name()) return std::make_unique<UnclaimedDevice>(raw_, info);
   const absl::StatusOr<std::vector<KmodDeviceInfo>> taken = kmod_.ListDevices();
   if (!taken.ok()) return taken.status();
   const KmodDeviceInfo* const device = FindByNumber(*taken, info.device_number);
