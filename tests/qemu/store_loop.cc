@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <string>
 
 #include "client/sdk/weft.h"
@@ -40,16 +41,18 @@ bool Store(std::byte* at, uint64_t value) {
   return true;
 }
 
+int Fail(const absl::Status& status) {
+  fprintf(stderr, "store_loop: %s\n", status.ToString().c_str());
+  return 1;
+}
+
 int Run(const std::string& segment, const std::string& directory, const std::string& name) {
-  absl::StatusOr<std::unique_ptr<sdk::Client>> client = sdk::Client::Connect();
-  absl::StatusOr<sdk::Handle> handle = client.status();
-  if (client.ok()) handle = (*client)->Open(segment, sdk::AccessMode::kReadWrite);
-  absl::StatusOr<sdk::Mapping> mapping = handle.status();
-  if (handle.ok()) mapping = handle->Map();
-  if (!mapping.ok()) {
-    fprintf(stderr, "store_loop: %s\n", mapping.status().ToString().c_str());
-    return 1;
-  }
+  const absl::StatusOr<std::unique_ptr<sdk::Client>> client = sdk::Client::Connect();
+  if (!client.ok()) return Fail(client.status());
+  const absl::StatusOr<sdk::Handle> handle = (*client)->Open(segment, sdk::AccessMode::kReadWrite);
+  if (!handle.ok()) return Fail(handle.status());
+  const absl::StatusOr<sdk::Mapping> mapping = handle->Map();
+  if (!mapping.ok()) return Fail(mapping.status());
   struct sigaction action = {};
   action.sa_handler = OnSigbus;
   sigaction(SIGBUS, &action, nullptr);

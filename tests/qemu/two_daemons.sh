@@ -7,16 +7,17 @@
 #      host-a: weftd, module       host-b: weftd, module
 #            `------ one file: /dev/dax0.0 ------'
 #
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016
 
 # What the guests run: everything that this script asks for, one after another.
 write_guest_agent() {
   cat >"${WEFT_SHARED}/run" <<'AGENT'
 host="${WEFT_FILTER}"
-export WEFT_SOCKET=/run/weft/weftd.sock PATH="/mnt/bin:${PATH}"
+export WEFT_SOCKET=/run/weft/weftd.sock WEFT_COORDINATOR="10.0.2.2:$(</mnt/port)"
+export PATH="/mnt/bin:${PATH}"
 start_weftd() {
   rm -f /run/ready
-  weftd --host-id="${host}" --coordinator="10.0.2.2:$(</mnt/port)" --backend=kmod \
+  weftd --host-id="${host}" --coordinator="${WEFT_COORDINATOR}" --backend=kmod \
     --fence-action=report --state-dir=/run/state --socket-dir=/run/weft \
     --metrics-address=127.0.0.1:0 --ready-file=/run/ready >>"/mnt/${host}.log" 2>&1 &
   weftd_pid=$!
@@ -67,15 +68,18 @@ import sys
 
 with socket.socket(socket.AF_UNIX) as monitor:
     monitor.connect(sys.argv[1])
-    stream = monitor.makefile("rw")
-    prompt = "(qemu) "
-    while stream.read(1) != prompt[0] or stream.read(len(prompt) - 1) != prompt[1:]:
-        pass
-    stream.write(sys.argv[2] + "\n")
-    stream.flush()
-    stream.readline()
-    while stream.read(1) != prompt[0]:
-        pass
+
+    def await_prompt():
+        seen = b""
+        while not seen.endswith(b"(qemu) "):
+            received = monitor.recv(1)
+            if not received:  # it has ended, as it was told
+                return
+            seen += received
+
+    await_prompt()
+    monitor.sendall(sys.argv[2].encode() + b"\n")
+    await_prompt()
 PYTHON
 }
 
