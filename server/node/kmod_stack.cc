@@ -44,6 +44,7 @@ void Log(const KmodEvent& event) {
       spdlog::error("device_gone device={}", event.device.value());
       break;
     case Type::kSegmentRevoked:
+      if (event.segment.value() >= kFirstScrubSegment) break;  // a piece is zeroed
       spdlog::info("segment_revoked segment_id={} flushed_bytes={}", event.segment.value(),
                    event.length);
       break;
