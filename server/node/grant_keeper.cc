@@ -273,6 +273,11 @@ void GrantKeeper::ExpireLease() {
   Reconcile();
 }
 
+void GrantKeeper::HandleReleased(SegmentId segment) {
+  table_.HandleReleased(segment);
+  Reconcile();
+}
+
 void GrantKeeper::Apply(const v1::Assignments& assignments) {
   const GrantTable::Gone gone = table_.Apply(assignments, deps_.clock.BootNow());
   for (const HandleKey& key : gone.handles) {

@@ -77,6 +77,8 @@ class GrantKeeper {
   void SetConnected(bool connected);
   void Apply(const v1::Assignments& assignments);
   void ExpireLease();
+  // By the kernel's word.
+  void HandleReleased(SegmentId segment);
   std::vector<v1::HeldGrant> Held() const { return table_.Held(); }
 
   size_t grants() const { return table_.grants(); }

@@ -298,6 +298,14 @@ void GrantTable::Inspected(SegmentId segment, bool in_use, BootTime now) {
   grant.not_before = BootTime::InfinitePast();
 }
 
+void GrantTable::HandleReleased(SegmentId segment) {
+  const auto it = grants_.find(segment);
+  if (it == grants_.end()) return;
+  ++it->second.opens;
+  it->second.not_before = BootTime::InfinitePast();
+  Touch(segment);
+}
+
 void GrantTable::EndRelease(SegmentId segment, const v1::Token& token, bool released,
                             BootTime now) {
   const auto it = grants_.find(segment);

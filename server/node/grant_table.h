@@ -122,6 +122,8 @@ class GrantTable {
   GrantActions Reconcile(BootTime now);
   // The result of an inspection or of a take-back.
   void Inspected(SegmentId segment, bool in_use, BootTime now);
+  // The kernel says that a handle of it is over: whoever waits for that need wait no longer.
+  void HandleReleased(SegmentId segment);
   // Of the release of this token. A release that may have failed is repeated until it has
   // not: the coordinator may act on the first one late.
   void EndRelease(SegmentId segment, const v1::Token& token, bool released, BootTime now);
@@ -147,7 +149,7 @@ class GrantTable {
     // From the first attempt on: there is no way back.
     bool releasing = false;
     bool release_called = false;
-    // Raised when a handle is given: an inspection begun before says nothing.
+    // Raised when a handle is given or is over: an inspection begun before says nothing.
     uint64_t opens = 0;
     uint64_t opens_at_inspection = 0;
     // Nothing is done about an unused grant before.

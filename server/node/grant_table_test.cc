@@ -233,6 +233,37 @@ TEST_F(RevocableTest, ARevokeIsForcedWhenTheGraceIsOver) {
   EXPECT_EQ(table_.handles(), 0u);
 }
 
+TEST_F(RevocableTest, AClientThatClosesIsNotTakenAtItsWord) {
+  Open(kHandle);
+  table_.CloseHandle(kHandle);
+  EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
+  table_.Inspected(kSegment, /*in_use=*/true, now_);
+  GrantActions actions = Reconcile();
+  EXPECT_TRUE(actions.inspect.empty());
+  EXPECT_TRUE(actions.release.empty());
+  table_.HandleReleased(kSegment);
+  EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
+  table_.Inspected(kSegment, /*in_use=*/false, now_);
+  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+}
+
+TEST_F(RevocableTest, AHandleThatIsOverDuringAnInspectionMakesAnother) {
+  Open(kHandle);
+  table_.CloseHandle(kHandle);
+  EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
+  table_.HandleReleased(kSegment);
+  table_.Inspected(kSegment, /*in_use=*/true, now_);
+  EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
+}
+
+TEST_F(RevocableTest, AnExpiredLeaseIsNotToldSinceTheGrantMayGoOn) {
+  Open(kHandle);
+  table_.SetConnected(false);
+  table_.ExpireLease();
+  EXPECT_TRUE(Reconcile().notices.empty());
+  EXPECT_EQ(table_.handles(), 1u);
+}
+
 TEST_F(GrantTableTest, AnExpiredLeaseTellsEveryClientOnce) {
   Open(kHandle);
   Open(kOther);

@@ -87,7 +87,7 @@ void KmodStack::MakeBackend(DeviceCatalog& catalog, RecordDir& records, Executor
   backend_.emplace(*kmod_, catalog, records, blocking, options_);
 }
 
-void KmodStack::RunEvents() {
+void KmodStack::RunEvents(NodeMetrics& metrics, const std::function<void(SegmentId)>& released) {
   for (;;) {
     const absl::StatusOr<std::vector<KmodEvent>> events = kmod_->WaitEvents();
     if (!events.ok()) {
@@ -95,7 +95,11 @@ void KmodStack::RunEvents() {
       return;
     }
     if (events->empty()) return;
-    for (const KmodEvent& event : *events) Log(event);
+    for (const KmodEvent& event : *events) {
+      Log(event);
+      if (event.type == KmodEvent::Type::kMemoryFailure) metrics.CountMemoryFailure();
+      if (event.type == KmodEvent::Type::kHandleReleased) released(event.segment);
+    }
   }
 }
 

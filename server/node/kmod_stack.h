@@ -3,6 +3,7 @@
 #ifndef WEFT_SERVER_NODE_KMOD_STACK_H_
 #define WEFT_SERVER_NODE_KMOD_STACK_H_
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "server/node/flags.h"
 #include "server/node/kmod_backend.h"
 #include "server/node/kmod_dax.h"
+#include "server/node/node_metrics.h"
 #include "server/platform/dax.h"
 #include "server/platform/dax_drivers.h"
 #include "server/platform/kmod.h"
@@ -33,8 +35,9 @@ class KmodStack {
   void MakeBackend(DeviceCatalog& catalog, RecordDir& records, Executor& blocking);
   Backend& backend() { return *backend_; }
 
-  // Tells the log what the module reports, until StopEvents. For a thread of its own.
-  void RunEvents();
+  // Tells the log, the metrics and `released` what the module reports, until StopEvents. For
+  // a thread of its own.
+  void RunEvents(NodeMetrics& metrics, const std::function<void(SegmentId)>& released);
   void StopEvents() { kmod_->StopEvents(); }
 
  private:

@@ -79,6 +79,10 @@ absl::Status Node::Start() {
   return absl::OkStatus();
 }
 
+void Node::HandleReleased(SegmentId segment) {
+  deps_.executor.Post([this, segment] { keeper_.HandleReleased(segment); });
+}
+
 absl::StatusOr<LocalApi::Caller> Node::FindCaller(const std::string& ticket) {
   const std::optional<LocalUser> user = tickets_.Find(ticket);
   if (user) return Caller{user->uid, user->principal};

@@ -80,6 +80,9 @@ class Node final : public LocalApi, private SessionObserver {
   PacketHandler& packet_handler() { return fd_service_; }
   Scrubber& scrubber() { return scrubber_; }
 
+  // For a backend that is told by the kernel: any thread.
+  void HandleReleased(SegmentId segment);
+
   // LocalApi:
   absl::StatusOr<Caller> FindCaller(const std::string& ticket) override;
   absl::StatusOr<CallIdentity> IdentityOf(const std::string& principal) override;

@@ -32,6 +32,8 @@ NodeMetrics::NodeMetrics(const Clock& clock)
       renewals_(Counter(*registry_, "weft_node_renewals_total",
                         "Renewals of the lease that the coordinator confirmed")),
       expiries_(Counter(*registry_, "weft_node_lease_expiries_total", "Leases that ran out")),
+      memory_failures_(Counter(*registry_, "weft_node_memory_failures_total",
+                               "Ranges of fabric memory that the kernel found bad")),
       scrubbed_bytes_(Counter(*registry_, "weft_node_scrubbed_bytes_total", "Bytes zeroed")),
       grants_(Gauge(*registry_, "weft_node_grants", "Grants that this host holds")),
       handles_(Gauge(*registry_, "weft_node_handles_open", "Handles that clients have open")),

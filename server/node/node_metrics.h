@@ -33,6 +33,7 @@ class NodeMetrics final : public prometheus::Collectable {
   void CountRevoke() { revokes_.Increment(); }
   void CountRenewal() { renewals_.Increment(); }
   void CountExpiry() { expiries_.Increment(); }
+  void CountMemoryFailure() { memory_failures_.Increment(); }
   void CountScrubbed(uint64_t bytes) { scrubbed_bytes_.Increment(static_cast<double>(bytes)); }
   void SetGrants(size_t grants, size_t handles);
   void SetClients(size_t clients) { clients_.Set(static_cast<double>(clients)); }
@@ -49,6 +50,7 @@ class NodeMetrics final : public prometheus::Collectable {
   prometheus::Counter& revokes_;
   prometheus::Counter& renewals_;
   prometheus::Counter& expiries_;
+  prometheus::Counter& memory_failures_;
   prometheus::Counter& scrubbed_bytes_;
   prometheus::Gauge& grants_;
   prometheus::Gauge& handles_;

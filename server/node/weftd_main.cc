@@ -238,7 +238,8 @@ int Main(const NodeFlags& flags) {
   std::thread scrub_thread([&] { node.scrubber().Run(); });
   std::thread packet_thread([&] { (*packets)->Run(node.packet_handler()); });
   std::thread event_thread([&] {
-    if (kmod != nullptr) kmod->RunEvents();
+    if (kmod == nullptr) return;
+    kmod->RunEvents(*metrics, [&node](SegmentId segment) { node.HandleReleased(segment); });
   });
   int signal_number = 0;
   sigwait(&signals, &signal_number);
