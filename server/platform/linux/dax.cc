@@ -53,8 +53,7 @@ absl::StatusOr<DaxListing> LinuxDax::List() {
   DaxListing listing;
   for (DaxInfo& info : *real) {
     const bool is_claimed = !info.driver.empty() && info.driver == options_.module_driver;
-    absl::Status why =
-        is_claimed ? absl::OkStatus() : CheckUsable(info, options_.allow_raw_devdax);
+    absl::Status why = is_claimed ? absl::OkStatus() : CheckUsable(info, options_.allow_raw_devdax);
     if (why.ok()) {
       listing.usable.push_back(std::move(info));
     } else {
