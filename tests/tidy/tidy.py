@@ -24,7 +24,7 @@ CPP = ("client/", "server/", "tests/")
 PRODUCT = ("client/", "server/")
 PLATFORM = r"^server/platform/linux/"
 # `weft doctor` looks at the sysfs of the machine it is run on, before any daemon can.
-DOCTOR = "client/cli/doctor.cc"
+DOCTOR = r"^client/cli/doctor\.cc$"
 MAIN = r"_main\.cc$"
 # The SDK runs in applications and shares nothing with server/platform.
 SDK = r"^client/sdk/"
