@@ -72,6 +72,7 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
   std::string fence_action = "reboot";
   std::string bound = absl::FormatDuration(flags->revoke_bound);
   std::string rescan = absl::FormatDuration(flags->rescan_interval);
+  std::string claim = absl::FormatDuration(flags->claim_grace);
   std::string rate = "0";
   std::string mode = "0666";
   std::string level = "info";
@@ -120,6 +121,11 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
   app.add_option("--rescan-interval", rescan, "Between two looks at this host's devices")
       ->check(kInterval)
       ->capture_default_str();
+  app.add_option("--claim-grace", claim,
+                 "How long clients have after a restart of weftd to claim handles that they have "
+                 "not mapped")
+      ->check(kBound)
+      ->capture_default_str();
   app.add_option("--revoke-bound", bound, "The longest that taking everything back can last")
       ->check(kBound)
       ->capture_default_str();
@@ -150,6 +156,7 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
   if (flags->metrics_address == kNoMetrics) flags->metrics_address.clear();
   absl::ParseDuration(bound, &flags->revoke_bound);
   absl::ParseDuration(rescan, &flags->rescan_interval);
+  absl::ParseDuration(claim, &flags->claim_grace);
   flags->scrub_rate = *ParseSize(rate);
   flags->socket_mode = static_cast<mode_t>(std::stoul(mode, nullptr, 8));
   flags->log_level = spdlog::level::from_str(level);

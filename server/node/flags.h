@@ -36,6 +36,7 @@ struct NodeFlags {
   bool trust_expiry = false;
   absl::Duration revoke_bound = absl::Seconds(5);
   absl::Duration rescan_interval = absl::Seconds(10);
+  absl::Duration claim_grace = absl::Seconds(2);
   // Bytes a second; zero: no limit.
   ByteCount scrub_rate;
   std::string metrics_address = "127.0.0.1:9462";

@@ -35,7 +35,7 @@ void GrantTable::Upsert(const v1::GrantAssignment& assignment, uint64_t revision
   if (is_new && !acquiring_.contains(assignment.grant().segment())) {
     // Of an earlier run, or of an acquire whose answer was lost.
     grant.in_doubt = true;
-    grant.not_before = now + options_.claim_grace;
+    grant.claim_until = now + options_.claim_grace;
   }
   grant.assignment = assignment;
   grant.revision = revision;
@@ -235,8 +235,8 @@ void GrantTable::Decide(SegmentId segment, HostGrant& grant, BootTime now, Grant
     return;
   }
   if (acquiring_.contains(grant.name())) return;
-  if (now < grant.not_before) {
-    Wake(grant.not_before, segment);
+  if (const BootTime earliest = std::max(grant.not_before, grant.claim_until); now < earliest) {
+    Wake(earliest, segment);
     return;
   }
   // Who can take back need not take clients at their word.

@@ -152,8 +152,11 @@ class GrantTable {
     // Raised when a handle is given or is over: an inspection begun before says nothing.
     uint64_t opens = 0;
     uint64_t opens_at_inspection = 0;
-    // Nothing is done about an unused grant before.
+    // Nothing is done about an unused grant before: the next look at it, ...
     BootTime not_before = BootTime::InfinitePast();
+    // ... and the time that clients of an earlier run have to claim their handles, whatever
+    // others do meanwhile: a handle that is not mapped is seen by nobody.
+    BootTime claim_until = BootTime::InfinitePast();
     // When a revoke stops being polite.
     BootTime force_at = BootTime::InfiniteFuture();
 

@@ -290,6 +290,22 @@ TEST_F(GrantTableTest, AHandleOfAnEarlierRunIsAdopted) {
   EXPECT_EQ(table_.FindHandle(kHandle)->mode, v1::READ_ONLY);
 }
 
+TEST_F(GrantTableTest, AnotherClientDoesNotEndTheTimeToClaim) {
+  table_.Recall(Listed(0, false).upserts(0).grant(), now_);
+  const BootTime over = Reconcile().next;
+  Open(kOther);
+  table_.CloseHandle(kOther);
+  table_.HandleReleased(kSegment);
+  GrantActions actions = Reconcile();
+  EXPECT_TRUE(actions.inspect.empty());
+  EXPECT_TRUE(actions.release.empty());
+  EXPECT_EQ(actions.next, over);
+  EXPECT_TRUE(table_.Adopt(kHandle, Claim()));  // not too late
+  table_.CloseHandle(kHandle);
+  now_ = over;
+  EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
+}
+
 TEST_F(GrantTableTest, AHandleOfAnotherTokenOrGenerationIsStale) {
   table_.Recall(Listed(0, false).upserts(0).grant(), now_);
   EXPECT_FALSE(table_.Adopt(kHandle, Claim(/*counter=*/2)));

@@ -199,6 +199,7 @@ int Main(const NodeFlags& flags) {
   options.daemon_uid = getuid();
   options.rescan_interval = flags.rescan_interval;
   options.scrub_rate = flags.scrub_rate;
+  options.grants.claim_grace = flags.claim_grace;
 
   std::atomic<int> exit_code = 0;
   std::unique_ptr<LocalServer> local;

@@ -200,7 +200,7 @@ TEST_F(WeftdTest, AMappingThatNobodyClaimsAfterARestartKeepsItsGrant) {
     const auto gone = *std::move(mapping);
   }
   ASSERT_TRUE(handle->Close().ok());
-  ASSERT_TRUE(cluster_.StartHost("host-a").ok());
+  ASSERT_TRUE(cluster_.StartHost("host-a", {"--claim-grace=0s"}).ok());
   // The answer to Close comes after weftd has looked for who else maps the segment.
   auto another = client_->Open("p/s", AccessMode::kReadOnly);
   ASSERT_TRUE(another.ok()) << another.status();
@@ -209,6 +209,21 @@ TEST_F(WeftdTest, AMappingThatNobodyClaimsAfterARestartKeepsItsGrant) {
   child.reset();
   const absl::Status released = cluster_.AwaitNoGrants();
   EXPECT_TRUE(released.ok()) << released;
+}
+
+TEST_F(WeftdTest, AHandleThatIsNotMappedOutlivesARestartInWhichOthersOpenAndClose) {
+  Start();
+  auto handle = client_->Open("p/s", AccessMode::kReadOnly);
+  ASSERT_TRUE(handle.ok()) << handle.status();
+  cluster_.host("host-a").Kill();
+  ASSERT_TRUE(cluster_.StartHost("host-a", {"--claim-grace=1m"}).ok());
+  const auto other = Connect("host-a");
+  auto another = other->Open("p/s", AccessMode::kReadOnly);
+  ASSERT_TRUE(another.ok()) << another.status();
+  ASSERT_TRUE(another->Close().ok());
+  const absl::Status refreshed = handle->Refresh();
+  EXPECT_TRUE(refreshed.ok()) << refreshed;
+  EXPECT_EQ(Grants(), 1u);
 }
 
 TEST_F(WeftdTest, AClientThatLeavesBeforeItsDescriptorArrivesHoldsNothing) {
