@@ -40,7 +40,7 @@ class MemoryStore final : public Store {
  public:
   // etcd's by default, so that what fits in simulation fits in production.
   static constexpr StoreLimits kLimits = {
-      .max_compares = 127, .max_mutations = 128, .max_bytes = 1536 << 10};
+      .max_compares = 127, .max_mutations = 128, .max_bytes = 1280 << 10};
 
   // FAILED_PRECONDITION STORE_IN_USE if `medium` has an owner.
   static absl::StatusOr<std::unique_ptr<MemoryStore>> Open(std::shared_ptr<MemoryMedium> medium);

@@ -45,7 +45,7 @@ struct Transaction {
 
 struct CommitResult {
   // What the keys put by the transaction now have as their revision. Greater than
-  // the revision of every earlier transaction that had mutations, across restarts;
+  // the revision of every earlier transaction that changed something, across restarts;
   // without mutations, the store's present one.
   int64_t revision = 0;
 };

@@ -10,6 +10,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/core/errors.h"
+#include "server/store/etcd/etcd_server.h"
+#include "server/store/etcd/etcd_store.h"
 #include "server/store/faulty_store.h"
 #include "server/store/memory_store.h"
 #include "server/store/schema.h"
@@ -51,9 +53,34 @@ Opener MakeFaulty(const std::string&) {
   };
 }
 
+// For all tests together, from the first that needs them: each test has keys of its own.
+struct SharedEtcd {
+  ScopedFolder folder;
+  EtcdServers servers{folder.path(), 3};
+};
+std::unique_ptr<SharedEtcd> shared_etcd;
+
+Opener MakeEtcd(const std::string& folder) {
+  if (shared_etcd == nullptr) shared_etcd = std::make_unique<SharedEtcd>();
+  EtcdTermOptions options;
+  options.prefix = folder;
+  options.address = "127.0.0.1:9460";
+  // No test waits for a term to end by itself.
+  options.ttl = absl::Minutes(10);
+  return [options]() -> absl::StatusOr<std::unique_ptr<Store>> {
+    const std::shared_ptr<EtcdClient> client = shared_etcd->servers.Connect();
+    EtcdLeader other;
+    auto term = EtcdTerm::TryBegin(client, options, &other);
+    if (!term.ok()) return term.status();
+    return std::make_unique<EtcdStore>(client, *std::move(term));
+  };
+}
+
 class StoreContractTest : public testing::TestWithParam<StoreKind> {
  protected:
   StoreContractTest() : open_(GetParam().make(folder_.path())) { Reopen(); }
+
+  static void TearDownTestSuite() { shared_etcd.reset(); }
 
   void Reopen() {
     store_.reset();
@@ -286,7 +313,8 @@ TEST_P(StoreContractTest, MissingSchemaBesideOtherKeysIsDamage) {
 INSTANTIATE_TEST_SUITE_P(Stores, StoreContractTest,
                          testing::Values(StoreKind{"Sqlite", MakeSqlite},
                                          StoreKind{"Memory", MakeMemory},
-                                         StoreKind{"Faulty", MakeFaulty}),
+                                         StoreKind{"Faulty", MakeFaulty},
+                                         StoreKind{"Etcd", MakeEtcd}),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(OutcomeTest, OnlyWhatIsKnownToHaveChangedNothingIsNotCommitted) {
