@@ -1,30 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * weft_peer writer|taker DIRECTORY: one of two hosts that share fabric memory. They and the
- * script that starts them, which stands for the coordinator and may freeze the writer's host,
- * talk through files in DIRECTORY. Each makes the one of its role's name when its devices
- * are there.
+ * weft_peer writer|taker CHANNEL: one of two hosts that share fabric memory. The script that
+ * starts them stands for the coordinator and for the writer's daemon and machine room: it
+ * says a word on the CHANNEL (a character device) for what comes next, and is answered with
+ * the role and a word. Nothing is looked at twice: who waits is blocked in a read.
  *
- *   writer                       script              taker
- *   fills the segment: filled ..................... > reads it through a mapping of its own,
- *                                                    sees the same bytes: seen
- *   stores in a loop, renewing
- *   its dead-man until it finds  < cut
- *   the dead-man revokes: fenced > taken ........... > copies the segment: copied
- *   goes on trying: tried ......................... > which bytes have changed?
- *
- * A frozen host cannot say that it is fenced. Then the taker tells when the lease has
- * expired (frozen: expired), and the script decides whether taken waits for a fence agent,
- * which ends the writer's host: killed.
+ *   script            writer                               taker
+ *                     fills the segment: filled
+ *                                                          sees these bytes: seen
+ *   > store           stores in a loop, renewing its
+ *                     dead-man; after a round: storing
+ *   > cut             stops renewing, goes on storing
+ *                     until SIGBUS: fenced
+ *   > expire                                               waits a lease out: expired
+ *   > copy                                                 copies the segment: copied
+ *   > try             stores 100 rounds more: tried
+ *   > judge, record                                        how many bytes have changed?
  */
-#include <dirent.h>
 #include <fcntl.h>
-#include <sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "access.h"
@@ -33,45 +32,45 @@
 
 #define UNITS 4
 #define LENGTH (UNITS * UNIT)
-#define LEASE_MS 3000
-#define BOUND_MS 20000
+/* T, and B: what is left to guests that wait for a processor is never a lease. */
+#define LEASE_MS 30000
+#define BOUND_MS 5000
+
+static int channel;
+static const char *role;
 
 static void tell(const char *what)
 {
-	int fd = open(what, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-
-	CHECK(fd >= 0);
-	close(fd);
+	CHECK(dprintf(channel, "%s %s\n", role, what) > 0);
 	printf("# %s\n", what);
 }
 
-static bool listed(const char *what)
+/* The next word, which @word has room for; waits for it. */
+static void listen_for(char *word, int size)
 {
-	DIR *directory = opendir(".");
-	struct dirent *entry;
-	bool found = false;
+	int length = 0;
 
-	CHECK(directory);
-	while (!found && (entry = readdir(directory)))
-		found = !strcmp(entry->d_name, what);
-	closedir(directory);
-	return found;
+	do {
+		CHECK(length < size);
+		CHECK_EQ(read(channel, word + length, 1), 1);
+	} while (word[length++] != '\n');
+	word[length - 1] = 0;
 }
 
-/*
- * 9p clients cache: some remember that a name was looked up in vain, others what a
- * directory had in it.
- */
-static bool told(const char *what)
+static void await(const char *expected)
 {
-	return !access(what, F_OK) || listed(what);
+	char word[16];
+
+	listen_for(word, sizeof(word));
+	if (strcmp(word, expected))
+		FAIL("told to %s, not to %s", word, expected);
 }
 
-/* Looks again and again; the script that started the guest bounds it. */
-static void await(const char *what)
+static bool is_told(void)
 {
-	while (!told(what))
-		sched_yield();
+	struct pollfd waiting = { .fd = channel, .events = POLLIN };
+
+	return poll(&waiting, 1, 0) > 0;
 }
 
 /* Stores into every page in turn; returns how many stores got SIGBUS. */
@@ -84,12 +83,10 @@ static uint64_t store_round(char *bytes, char value)
 	return refused;
 }
 
-/* Renews as a daemon does: the lease runs from when the renewal was sent. */
-static bool renew(void)
+/* Renews as a daemon does: its lease runs from when it was sent, less a tenth. */
+static int renew(void)
 {
-	uint64_t sent_ns = now_ns();
-
-	return !told("cut") && !deadman_arm_at(sent_ns + LEASE_MS * 1000000ULL, BOUND_MS);
+	return deadman_arm_at(now_ns() + LEASE_MS * 900000ULL, BOUND_MS);
 }
 
 static void writer(void)
@@ -100,18 +97,36 @@ static void writer(void)
 
 	fill(bytes, LENGTH, 42);
 	tell("filled");
-	await("seen");
-	while (renew())
+	await("store");
+	CHECK_EQ(renew(), 0);
+	CHECK_EQ(store_round(bytes, value++), 0);
+	tell("storing");
+	/* A host that was frozen may find its lease run out before it is told. */
+	while (!is_told() && !renew())
 		store_round(bytes, value++);
-	CHECK(told("cut"));
+	await("cut");
 	while (!store_round(bytes, value++))
 		;
 	event_wait(events, WEFT_EVENT_DEADMAN_DONE);
 	tell("fenced");
+	await("try");
 	for (int round = 0; round < 100; round++)
 		CHECK_EQ(store_round(bytes, value++), LENGTH / PAGE);
 	tell("tried");
 	printf("ok 1 - two_host.a_writer_that_is_cut_off_gets_sigbus\n");
+}
+
+/* By this host's clock no other has a right left that it had when this was called. */
+static void lease_wait(void)
+{
+	uint64_t end = now_ns() + (LEASE_MS + BOUND_MS) * 1001000ULL;
+	struct timespec until = {
+		.tv_sec = end / 1000000000,
+		.tv_nsec = end % 1000000000,
+	};
+
+	while (clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &until, NULL))
+		;
 }
 
 static uint64_t changed_pages(const char *bytes, const char *copy)
@@ -123,44 +138,31 @@ static uint64_t changed_pages(const char *bytes, const char *copy)
 	return changed;
 }
 
-/* Waits until the writer, frozen or not, has no right left by this host's clock. */
-static void await_expiry(void)
-{
-	uint64_t since;
-
-	while (!told("frozen") && !told("taken"))
-		sched_yield();
-	since = now_ns();
-	while (!told("taken") && now_ns() < since + 2 * LEASE_MS * 1000000ULL)
-		sched_yield();
-	if (!told("taken"))
-		tell("expired");
-	await("taken");
-}
-
 static void taker(void)
 {
 	char *bytes = map_rw(segment_open(segment_make(UNITS), WEFT_MODE_READ_WRITE), LENGTH);
-	char *copy = malloc(LENGTH);
-	uint64_t changed;
+	char *copy = malloc(LENGTH), word[16];
 
-	await("filled");
 	check_filled(bytes, LENGTH, 42);
 	printf("ok 1 - two_host.bytes_of_one_host_are_seen_by_the_other\n");
 	tell("seen");
-	await_expiry();
+	listen_for(word, sizeof(word));
+	if (!strcmp(word, "expire")) {
+		lease_wait();
+		tell("expired");
+		listen_for(word, sizeof(word));
+	}
+	CHECK(!strcmp(word, "copy"));
 	memcpy(copy, bytes, LENGTH);
 	tell("copied");
-	while (!told("tried") && !told("killed"))
-		sched_yield();
-	changed = changed_pages(bytes, copy);
-	if (told("frozen") && !told("killed")) {
-		/* What a timer cannot do: recorded, not judged. */
-		printf("# %llu pages changed when the frozen host woke\n",
-		       (unsigned long long)changed);
+	listen_for(word, sizeof(word));
+	printf("# %llu pages changed after the fence\n",
+	       (unsigned long long)changed_pages(bytes, copy));
+	/* What a timer cannot do: recorded, not judged. */
+	if (!strcmp(word, "record"))
 		return;
-	}
-	CHECK_EQ(changed, 0);
+	CHECK(!strcmp(word, "judge"));
+	CHECK_EQ(changed_pages(bytes, copy), 0);
 	printf("ok 2 - two_host.no_byte_lands_after_the_fence\n");
 }
 
@@ -168,10 +170,11 @@ int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	CHECK(argc == 3);
-	CHECK_EQ(chdir(argv[2]), 0);
+	role = argv[1];
+	channel = open(argv[2], O_RDWR | O_CLOEXEC);
+	CHECK(channel >= 0);
 	env_setup();
-	tell(argv[1]);
-	if (!strcmp(argv[1], "writer"))
+	if (!strcmp(role, "writer"))
 		writer();
 	else
 		taker();

@@ -1,20 +1,25 @@
-// store_loop SEGMENT DIRECTORY NAME: maps a segment read-write and stores into every page of
-// it, round and round, whatever happens. Tells what happened by files:
-//   DIRECTORY/NAME.storing  the first round is done
-//   DIRECTORY/NAME.refused  the first store that got SIGBUS; made before any store after it
-//   /run/NAME.rounds        how many rounds were done without a refusal, at any time
-// Ends once DIRECTORY/NAME.stop is there, and leaves DIRECTORY/NAME.ended: how many stores
-// landed after the first that was refused.
+// store_loop NAME SEGMENT: maps a segment read-write and stores into every page of it, round
+// and round, whatever happens. Says on its standard output, each line after "NAME store ":
+//   storing              the first round is done
+//   refused              a store got SIGBUS for the first time; said before any store after it
+//   stored N refused M   what became of all stores since it was asked
+//   ended                it has read the end of its standard input
+// and asks, from lines of its standard input: SECONDS for which it is to go on, at least a
+// whole round, before it says what became of its stores.
 
-#include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "client/sdk/weft.h"
@@ -22,17 +27,13 @@
 namespace weft {
 namespace {
 
+using std::chrono::steady_clock;
+
 constexpr size_t kPageBytes = 4096;
 
 sigjmp_buf refused_store;
 
 void OnSigbus(int) { siglongjmp(refused_store, 1); }
-
-void Tell(const std::string& path, const std::string& text) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0 || write(fd, text.data(), text.size()) < 0) perror(path.c_str());
-  close(fd);
-}
 
 // Whether the store was done.
 bool Store(std::byte* at, uint64_t value) {
@@ -41,37 +42,86 @@ bool Store(std::byte* at, uint64_t value) {
   return true;
 }
 
+class StoreLoop {
+ public:
+  StoreLoop(std::string name, sdk::Mapping mapping)
+      : name_(std::move(name)), mapping_(std::move(mapping)) {}
+
+  void Run() {
+    Round();
+    Say("storing");
+    while (!ended_) {
+      if (!until_) Ask();
+      Round();
+      if (until_ && steady_clock::now() >= *until_) Answer();
+    }
+    Say("ended");
+  }
+
+ private:
+  // One write, so that lines of several processes do not mix.
+  void Say(const std::string& what) {
+    const std::string line = name_ + " store " + what + "\n";
+    if (write(STDOUT_FILENO, line.data(), line.size()) < 0) perror("store_loop");
+  }
+
+  // Takes the next question, if there is one.
+  void Ask() {
+    pollfd input = {STDIN_FILENO, POLLIN, 0};
+    if (poll(&input, 1, 0) <= 0) return;
+    std::string line;
+    ended_ = !std::getline(std::cin, line);
+    if (ended_) return;
+    until_ = steady_clock::now() + std::chrono::seconds(atoi(line.c_str()));
+    stored_ = refused_ = 0;
+  }
+
+  void Answer() {
+    Say("stored " + std::to_string(stored_) + " refused " + std::to_string(refused_));
+    until_.reset();
+  }
+
+  void Round() {
+    for (size_t at = 0; at < mapping_.size(); at += kPageBytes) {
+      if (Store(mapping_.bytes().data() + at, ++value_)) {
+        ++stored_;
+      } else {
+        ++refused_;
+        if (!was_refused_) Say("refused");
+        was_refused_ = true;
+      }
+    }
+  }
+
+  const std::string name_;
+  const sdk::Mapping mapping_;
+  uint64_t value_ = 0;
+  bool was_refused_ = false;
+  bool ended_ = false;
+  // Of the question that is being answered: when it is time to, and what is known so far.
+  std::optional<steady_clock::time_point> until_;
+  uint64_t stored_ = 0;
+  uint64_t refused_ = 0;
+};
+
 int Fail(const absl::Status& status) {
-  fprintf(stderr, "store_loop: %s\n", status.ToString().c_str());
+  std::cerr << "store_loop: " << status.ToString() << std::endl;
   return 1;
 }
 
-int Run(const std::string& segment, const std::string& directory, const std::string& name) {
-  const absl::StatusOr<std::unique_ptr<sdk::Client>> client = sdk::Client::Connect();
+int Run(const std::string& name, const std::string& segment) {
+  sdk::ClientOptions options;
+  options.call_timeout = absl::Seconds(60);
+  absl::StatusOr<std::unique_ptr<sdk::Client>> client = sdk::Client::Connect(options);
   if (!client.ok()) return Fail(client.status());
-  const absl::StatusOr<sdk::Handle> handle = (*client)->Open(segment, sdk::AccessMode::kReadWrite);
+  absl::StatusOr<sdk::Handle> handle = (*client)->Open(segment, sdk::AccessMode::kReadWrite);
   if (!handle.ok()) return Fail(handle.status());
-  const absl::StatusOr<sdk::Mapping> mapping = handle->Map();
+  absl::StatusOr<sdk::Mapping> mapping = handle->Map();
   if (!mapping.ok()) return Fail(mapping.status());
   struct sigaction action = {};
   action.sa_handler = OnSigbus;
   sigaction(SIGBUS, &action, nullptr);
-  const std::string prefix = directory + "/" + name;
-  uint64_t value = 0, rounds = 0, refused = 0, landed_after = 0;
-  while (access((prefix + ".stop").c_str(), F_OK) != 0) {
-    const uint64_t refused_before = refused;
-    for (size_t at = 0; at < mapping->size(); at += kPageBytes) {
-      if (Store(mapping->bytes().data() + at, ++value)) {
-        landed_after += refused > 0 ? 1 : 0;
-      } else if (++refused == 1) {
-        Tell(prefix + ".refused", std::to_string(rounds));
-      }
-    }
-    if (refused != refused_before) continue;
-    if (++rounds == 1) Tell(prefix + ".storing", "");
-    Tell("/run/" + name + ".rounds", std::to_string(rounds));
-  }
-  Tell(prefix + ".ended", std::to_string(landed_after));
+  StoreLoop(name, *std::move(mapping)).Run();
   return 0;
 }
 
@@ -79,7 +129,7 @@ int Run(const std::string& segment, const std::string& directory, const std::str
 }  // namespace weft
 
 int main(int argc, char** argv) {
-  if (argc == 4) return weft::Run(argv[1], argv[2], argv[3]);
-  fprintf(stderr, "usage: store_loop SEGMENT DIRECTORY NAME\n");
+  if (argc == 3) return weft::Run(argv[1], argv[2]);
+  std::cerr << "usage: store_loop NAME SEGMENT" << std::endl;
   return 2;
 }

@@ -1,6 +1,6 @@
 # Two guests that share fabric memory, each with the module, weftd and programs of this build;
 # the coordinator and whoever administers it run on this machine. Sourced by tools/kernel-test,
-# never run; needs guests.sh and two_host.sh.
+# never run; needs guests.sh, talk.sh and two_host.sh.
 #
 #      this machine: weft-coordinator (T = 30 s), weft, this script
 #            | user network              | user network, monitor: set_link
@@ -13,44 +13,51 @@
 write_guest_agent() {
   cat >"${WEFT_SHARED}/run" <<'AGENT'
 host="${WEFT_FILTER}"
-export WEFT_SOCKET=/run/weft/weftd.sock WEFT_COORDINATOR="10.0.2.2:$(</mnt/port)"
-export PATH="/mnt/bin:${PATH}"
+export WEFT_SOCKET=/run/weft/weftd.sock PATH="/mnt/bin:${PATH}"
+exec 3<>/dev/talk
+say() { printf '%s %s\n' "${host}" "$*" >&3; }
 start_weftd() {
   rm -f /run/ready
   weftd --host-id="${host}" --coordinator="${WEFT_COORDINATOR}" --backend=kmod \
     --fence-action=report --state-dir=/run/state --socket-dir=/run/weft \
-    --metrics-address=127.0.0.1:0 --ready-file=/run/ready >>"/mnt/${host}.log" 2>&1 &
+    --metrics-address=none --ready-file=/run/ready >>/run/weftd.log 2>&1 3>&- 4>&- &
   weftd_pid=$!
   until [[ -e /run/ready ]]; do
     kill -0 "${weftd_pid}" || return 1
-    sleep 0.2
+    inotifywait -qq -t 2 -e moved_to /run || true
   done
 }
-echo "# ${host} is up"
-touch "/mnt/${host}.up"
-for ((number = 1; ; number++)); do
-  until [[ -e "/mnt/${host}.ask.${number}" ]]; do sleep 0.2; done
-  . "/mnt/${host}.ask.${number}" >"/mnt/${host}.said" 2>&1
-  echo "$?" >"/mnt/${host}.status"
-  mv "/mnt/${host}.status" "/mnt/${host}.done.${number}"
+# A program that stores; `ask_store SECONDS` has it say what becomes of its stores.
+start_store() {
+  rm -f /run/store
+  mkfifo /run/store
+  store_loop "${host}" "$1" </run/store >&3 2>/run/store.log &
+  exec 4>/run/store
+}
+ask_store() { echo "$1" >&4; }
+end_store() { exec 4>&-; }
+say is up
+while read -r -u 3 question; do
+  eval "$(base64 -d <<<"${question}")" >/run/said 2>&1
+  status=$?
+  while read -r line; do say "said ${line}"; done </run/said
+  say "done ${status}"
 done
 AGENT
 }
 
-declare -A asked=()
-
 # ask HOST COMMAND...: runs it in the guest; prints what it printed, returns what it returned.
 ask() {
-  local host="$1" number status
+  local host="$1"
   shift
-  number=$((${asked["${host}"]:-0} + 1))
-  asked["${host}"]="${number}"
-  printf '%s\n' "$*" >"${WEFT_SHARED}/ask"
-  mv "${WEFT_SHARED}/ask" "${WEFT_SHARED}/${host}.ask.${number}"
-  await_file "${host}.done.${number}" || return 125
-  sed "s/^/# ${host}: /" "${WEFT_SHARED}/${host}.said"
-  status="$(<"${WEFT_SHARED}/${host}.done.${number}")"
-  return "${status}"
+  tell "${host}" "$(base64 -w0 <<<"$*")"
+  said=
+  while hear "${host} @(said|done) *"; do
+    if [[ "${heard}" == "${host} done "* ]]; then return "${heard##* }"; fi
+    said+="${heard#* said }"$'\n'
+    echo "# ${heard}"
+  done
+  return 125
 }
 
 # check NAME COMMAND...: one result, of the test's name.
@@ -62,7 +69,7 @@ check() {
 
 # monitor HOST COMMAND: has the guest's QEMU do it.
 monitor() {
-  python3 - "${work}/${series}-$1/monitor" "$2" <<'PYTHON'
+  python3 - "$(host_directory "$1")/monitor" "$2" <<'PYTHON'
 import socket
 import sys
 
@@ -83,8 +90,21 @@ with socket.socket(socket.AF_UNIX) as monitor:
 PYTHON
 }
 
-exists() { [[ -e "${WEFT_SHARED}/$1" ]]; }
-lacks() { [[ ! -e "${WEFT_SHARED}/$1" ]]; }
+# stores HOST SECONDS STORED REFUSED: for so long, so many of a program's stores are done and
+# so many get SIGBUS: "some", "none" or "any".
+stores() {
+  ask "$1" ask_store "$2" && hear "$1 store stored *" || return 1
+  echo "# ${heard}"
+  read -r _ _ _ stored _ refused <<<"${heard}"
+  counted "${stored}" "$3" && counted "${refused}" "$4"
+}
+
+counted() {
+  case "$2" in
+    some) (($1 > 0)) ;;
+    none) (($1 == 0)) ;;
+  esac
+}
 
 # Programs of the build; a reason on stdout and failure if there are none.
 stage_programs() {
@@ -99,31 +119,46 @@ stage_programs() {
   done
 }
 
+# The coordinator; all its events are heard as "event TYPE RESOURCE [SUBJECT]".
 start_coordinator() {
+  local ready="${work}/coordinator.ready"
   "${WEFT_SHARED}/bin/weft-coordinator" --store="sqlite:${work}/coordinator.db" \
     --listen=127.0.0.1:0 --metrics-address=none --session-ttl=30s \
-    --ready-file="${work}/coordinator.ready" >"${work}/coordinator.log" 2>&1 &
+    --ready-file="${ready}" >"${work}/coordinator.log" 2>&1 &
   coordinator_pid=$!
-  until [[ -e "${work}/coordinator.ready" ]]; do
+  until [[ -e "${ready}" ]]; do
     kill -0 "${coordinator_pid}" || return 1
-    sleep 0.1
+    inotifywait -qq -t 2 -e moved_to "${work}" || true
   done
   export WEFT_COORDINATOR
-  WEFT_COORDINATOR="$(sed -n 's/^listen=//p' "${work}/coordinator.ready")"
-  echo "${WEFT_COORDINATOR##*:}" >"${WEFT_SHARED}/port"
+  WEFT_COORDINATOR="$(sed -n 's/^listen=//p' "${ready}")"
+  # They end when it does.
+  "${WEFT_SHARED}/bin/weft" events --follow 2>/dev/null |
+    awk '{ print "event", $3, $4, $5; fflush() }' >"${work}/heard" &
+}
+
+stop_coordinator() {
+  kill "${coordinator_pid}"
+  wait "${coordinator_pid}" || true
 }
 
 admin() {
-  local weft="${WEFT_SHARED}/bin/weft"
   echo "# admin: weft $*"
-  "${weft}" "$@"
+  "${WEFT_SHARED}/bin/weft" "$@"
+}
+
+# start_daemon_host HOST STAGE: boots a guest; what it has to know.
+start_daemon_host() {
+  start_host "$1" "${series}" "$2,host_root" "weft.filter=$1"
+  check "$1 boots" hear "$1 is up"
+  ask "$1" export "WEFT_COORDINATOR=10.0.2.2:${WEFT_COORDINATOR##*:}"
 }
 
 two_daemons_share() {
   local device
   check "a device is formatted" \
-    ask host-a start_weftd '&&' weft --timeout=60s device format dax0.0 --wait
-  device="$(sed -n 's/.*: device //p' "${WEFT_SHARED}/host-a.said")"
+    ask host-a 'start_weftd && weft --timeout=60s device format dax0.0 --wait'
+  device="$(sed -n 's/.*: device //p' <<<"${said}")"
   check "a pool takes it" admin --timeout=60s pool create fam "${device}" --wait
   check "a second host proves that it sees the same memory" ask host-b start_weftd
   check "a segment is made" admin segment create fam/both --size 16M
@@ -136,52 +171,51 @@ two_daemons_share() {
 two_daemons_restart() {
   check "an exclusive segment is made" \
     admin segment create fam/own --size 8M --sharing exclusive
-  ask host-a 'store_loop fam/own /mnt host-a >>/mnt/host-a.log 2>&1 &'
-  check "a program stores into it" await_file host-a.storing
-  check "the daemon is killed and the program goes on" ask host-a \
-    'kill -9 "${weftd_pid}"; before="$(</run/host-a.rounds)"; sleep 3;
-     after="$(</run/host-a.rounds)"; echo "rounds ${before} ${after}"; ((after > before))'
+  ask host-a start_store fam/own
+  check "a program stores into it" hear "host-a store storing"
+  ask host-a 'kill -KILL "${weftd_pid}"; wait "${weftd_pid}"'
+  check "its daemon killed, it goes on" stores host-a 0 some none
   check "the daemon is back within the lease" ask host-a start_weftd
-  ask host-a 'sleep 40; cat /run/host-a.rounds'
-  check "the program was not disturbed" lacks host-a.refused
+  # Longer than the lease that the daemon's predecessor had.
+  check "and nothing was disturbed" stores host-a 35 some none
 }
 
 # The host is cut off from the coordinator while its program stores; another gets the segment.
 two_daemons_move() {
   check "host-b does not get what host-a holds" \
     ask host-b '! weft --timeout=5s segment fill fam/own --seed 7'
-  lacks host-a.refused || return 0
+  check "nor does host-a's program notice" stores host-a 0 some none
   monitor host-a "set_link net0 off"
-  check "host-b gets it after host-a is cut off" ask host-b \
-    'for try in {1..60}; do weft --timeout=10s segment fill fam/own --seed 7 && break; sleep 1;
-     done; ls -l --time-style=full-iso /mnt/host-a.refused; [[ -e /mnt/host-a.refused ]]'
-  check "its writer had got SIGBUS before" exists host-a.refused
-  check "no byte of it lands after" ask host-b \
-    'for try in 1 2 3 4 5; do weft --timeout=30s segment verify fam/own --seed 7 || break; sleep 1;
-     done; ((try == 5))'
+  check "host-a is cut off, and its lease runs out" hear "event HOST_EXPIRED *host-a*"
+  check "its writer gets SIGBUS" hear "host-a store refused"
+  check "host-b gets the segment" ask host-b weft --timeout=60s segment fill fam/own --seed 7
+  check "by a grant" hear "event GRANT_ACQUIRED fam/own *host-b"
+  check "given after host-a's writer got SIGBUS" heard_before "host-a store refused" "${heard}"
+  check "whose stores are all refused" stores host-a 5 none some
+  check "no byte of it lands after" ask host-b weft --timeout=30s segment verify fam/own --seed 7
   monitor host-a "set_link net0 on"
-  ask host-a 'sleep 15; touch /mnt/host-a.stop; until [[ -e /mnt/host-a.ended ]]; do sleep 0.2;
-    done; tail -n 12 /mnt/host-a.log; cat /mnt/host-a.ended'
-  check "nor once it is back" test "$(<"${WEFT_SHARED}/host-a.ended")" == 0
+  check "host-a comes back" hear "event HOST_REGISTERED *host-a*"
+  check "its writer stays cut off" stores host-a 5 none some
   check "and host-b has its own bytes" \
     ask host-b weft --timeout=30s segment verify fam/own --seed 7
+  ask host-a end_store
 }
 
 # The daemon dies and does not come back.
 two_daemons_orphan() {
-  ask host-b 'store_loop fam/own /mnt host-b >>/mnt/host-b.log 2>&1 &'
-  check "host-b stores" await_file host-b.storing
-  check "its daemon killed for good, its program gets SIGBUS within the lease" ask host-b \
-    'kill -9 "${weftd_pid}"; for try in {1..60}; do [[ -e /mnt/host-b.refused ]] && break;
-     sleep 0.5; done; [[ -e /mnt/host-b.refused ]]'
-  ask host-b 'touch /mnt/host-b.stop; until [[ -e /mnt/host-b.ended ]]; do sleep 0.2; done'
-  check "and nothing lands after" test "$(<"${WEFT_SHARED}/host-b.ended")" == 0
+  ask host-b start_store fam/own
+  check "host-b stores" hear "host-b store storing"
+  ask host-b 'kill -KILL "${weftd_pid}"'
+  check "its daemon killed, it goes on" stores host-b 0 some none
+  check "the daemon not back within the lease, it gets SIGBUS" hear "host-b store refused"
+  check "and nothing lands after" stores host-b 5 none some
+  ask host-b end_store
 }
 
 run_two_daemons() {
-  local series="$1" test_name="$1 two daemons:" host directory
-  local writer_pid taker_pid host_pid coordinator_pid
-  export WEFT_SHARED="${work}/daemons"
+  local series="$1" test_name="$1 two daemons:" host directory coordinator_pid
+  local said
+  export WEFT_SHARED="${work}/$1-daemons"
   mkdir -p "${WEFT_SHARED}"
   if ! command -v bazel >/dev/null; then
     result skip "${test_name%:}" "no bazel to build the daemons with: run tools/setup"
@@ -194,38 +228,33 @@ run_two_daemons() {
   truncate -s 512M "${WEFT_SHARED}/pmem0"
   truncate -s 256M "${WEFT_SHARED}/pmem1"
   write_guest_agent
+  printf '\n# %s kernel %s\n' "${test_name}" "$(<"${kernels_dir}/${series}/release")"
+  talk_begin "${series}"
   start_coordinator || {
     cat "${work}/coordinator.log"
     result fail "${test_name} the coordinator starts"
     return 0
   }
-  WEFT_GUEST_TIMEOUT_S=1200 start_host "${series}-host-a" "${series}" static_devices,host_root \
-    weft.filter=host-a
-  writer_pid="${host_pid}" taker_pid="${host_pid}"
-  check "host-a boots" await_file host-a.up
-  WEFT_GUEST_TIMEOUT_S=1200 start_host "${series}-host-b" "${series}" found_devices,host_root \
-    weft.filter=host-b
-  taker_pid="${host_pid}"
-  check "host-b boots" await_file host-b.up
-  if exists host-b.up; then
-    two_daemons_share
-    two_daemons_restart
-    two_daemons_move
-    two_daemons_orphan
-  fi
+  start_daemon_host host-a static_devices
+  # It finds the namespaces that host-a has made.
+  start_daemon_host host-b found_devices
+  two_daemons_share
+  two_daemons_restart
+  two_daemons_move
+  two_daemons_orphan
   for host in host-a host-b; do
-    directory="${work}/${series}-${host}"
+    directory="$(host_directory "${host}")"
+    ask "${host}" 'tail -n 40 /run/weftd.log; cat /run/store.log' || true
     monitor "${host}" quit || true
     if "${qemu_dir}/check_log" "${directory}/console"; then
       result pass "${test_name} ${host} has a clean kernel log"
     else
       result fail "${test_name} ${host} has a clean kernel log"
     fi
-    sed "s/^/# ${host}: /" "${WEFT_SHARED}/${host}.log" | tail -n 40
   done
-  wait "${writer_pid}" "${taker_pid}" || true
-  kill "${coordinator_pid}"
-  wait "${coordinator_pid}" || true
+  hosts_wait
+  stop_coordinator
+  talk_end
   summary+=("${test_name%:}: $(grep -F "${test_name}" "${results}" >"${work}/two" || true
     tally "${work}/two")")
 }

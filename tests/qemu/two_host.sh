@@ -1,75 +1,73 @@
 # Two guests with the same fabric memory. Kernel modules only: this script stands in for the
-# daemons and the coordinator (kmod/selftest/peer.c draws who tells what to whom). Sourced by
-# tools/kernel-test, never run; needs guests.sh.
+# daemons and the coordinator (kmod/selftest/peer.c tells what is said). Sourced by
+# tools/kernel-test, never run; needs guests.sh and talk.sh.
 # shellcheck shell=bash
 
-shared_modules="${static_modules:?} 9pnet_virtio 9p virtio_pci virtio_net"
+# Used by talk.sh.
+# shellcheck disable=SC2034
+shared_modules="${static_modules:?} 9pnet_virtio 9p virtio_pci virtio_net virtio_console"
 
-# start_host NAME SERIES STAGES APPEND: boots a guest that shares WEFT_SHARED in the
-# background; its process id is left in host_pid.
-start_host() {
-  guest_boot "$1" "$2" shared "${shared_modules}" "shared,$3" 600 "$4" &
-  host_pid=$!
+# Until the writer stores in a loop, renewing its lease, and the taker has seen its bytes.
+two_hosts_begin() {
+  start_host writer "${series}" static_devices,peer weft.filter=writer
+  # The taker finds the namespaces that the writer has made.
+  hear "writer filled" || return 1
+  start_host taker "${series}" found_devices,peer weft.filter=taker
+  hear "taker seen" && tell writer store && hear "writer storing"
 }
-
-# await_file FILE: waits until a guest has made it; fails when a guest ends instead.
-await_file() {
-  until [[ -e "${WEFT_SHARED}/$1" ]]; do
-    kill -0 "${writer_pid}" "${taker_pid}" 2>/dev/null || return 1
-    inotifywait -qq -t 2 -e create "${WEFT_SHARED}" || true
-  done
-}
-
-tell() { touch "${WEFT_SHARED}/$1"; }
-
-# writer_kill SIGNAL: to the writer's whole machine.
-writer_kill() { kill "-$1" "$(<"${work}/${writer}/pid")"; }
 
 # A writer that no longer renews its lease.
 scenario_cut() {
-  await_file seen && tell cut && await_file fenced && tell taken
+  tell writer cut && hear "writer fenced" &&
+    tell taker copy && hear "taker copied" &&
+    tell writer try && hear "writer tried" && tell taker judge
 }
 
 # A writer whose host stops altogether: its lease is trusted, and it wakes up later.
 scenario_frozen() {
-  await_file seen && writer_kill STOP && tell cut && tell frozen &&
-    await_file expired && tell taken && await_file copied && writer_kill CONT
+  host_signal writer STOP && tell writer cut &&
+    tell taker expire && hear "taker expired" && tell taker copy && hear "taker copied" &&
+    host_signal writer CONT && hear "writer fenced" &&
+    tell writer try && hear "writer tried" && tell taker record
 }
 
 # The same, but a fence agent has ended the host before its bytes change hands.
 scenario_agent() {
-  await_file seen && writer_kill STOP && tell frozen && await_file expired &&
-    writer_kill KILL && tell killed && tell taken
+  host_signal writer STOP && tell taker expire && hear "taker expired" &&
+    host_signal writer KILL && hear "writer ended" &&
+    tell taker copy && hear "taker copied" && tell taker judge
 }
 
 # run_two_hosts SERIES cut|frozen|agent
 run_two_hosts() {
-  local series="$1" scenario="$2" name="$1 two hosts, $2" role
-  local writer="$1-$2-writer" taker="$1-$2-taker" writer_pid taker_pid host_pid
+  local series="$1" scenario="$2" name="$1 two hosts, $2" role directory
   export WEFT_SHARED="${work}/$1-$2-shared"
   mkdir -p "${WEFT_SHARED}"
   truncate -s 512M "${WEFT_SHARED}/pmem0"
   truncate -s 256M "${WEFT_SHARED}/pmem1"
   printf '\n# %s: kernel %s\n' "${name}" "$(<"${kernels_dir}/${series}/release")"
-  start_host "${writer}" "${series}" static_devices,peer weft.filter=writer
-  writer_pid="${host_pid}" taker_pid="${host_pid}"
-  # The taker finds the namespaces that the writer has made.
-  await_file writer || true
-  start_host "${taker}" "${series}" found_devices,peer weft.filter=taker
-  taker_pid="${host_pid}"
-  "scenario_${scenario}" || result fail "${name} went as planned"
-  wait "${writer_pid}" "${taker_pid}" || true
-  for role in "${writer}" "${taker}"; do
-    cat "${work}/${role}/output"
-    guest_results "${work}/${role}/output" "${name}" >"${work}/${role}/results"
-    cat "${work}/${role}/results" >>"${results}"
-    summary+=("${role}: $(tally "${work}/${role}/results")")
+  talk_begin "${series}-${scenario}"
+  if two_hosts_begin && "scenario_${scenario}"; then
+    result pass "${name} went as planned"
+  else
+    result fail "${name} went as planned"
+    hosts_kill
+  fi
+  hosts_wait
+  talk_end
+  for role in writer taker; do
+    directory="$(host_directory "${role}")"
+    [[ -d "${directory}" ]] || continue
+    cat "${directory}/output"
+    guest_results "${directory}/output" "${name}" >"${directory}/results"
+    cat "${directory}/results" >>"${results}"
+    summary+=("${name}, ${role}: $(tally "${directory}/results")")
     # The agent's victim does not come to its end, and a kernel that was frozen complains.
-    if [[ "${role}" == "${taker}" || "${scenario}" != agent ]]; then
-      guest_finished "${work}/${role}" "${role}"
+    if [[ "${role}" == taker || "${scenario}" != agent ]]; then
+      guest_finished "${directory}" "${name}, ${role}"
     fi
-    if [[ "${role}" == "${taker}" || "${scenario}" == cut ]]; then
-      guest_log_is_clean "${work}/${role}" "${role}"
+    if [[ "${role}" == taker || "${scenario}" == cut ]]; then
+      guest_log_is_clean "${directory}" "${name}, ${role}"
     fi
   done
 }
