@@ -97,7 +97,8 @@ AllocationRequest ToAllocationRequest(const State& state, const Context& context
       const auto& attachments = state.devices.at(id).attachments;
       auto it = attachments.find(context.host);
       if (it == attachments.end()) continue;
-      request.distances[id] = it->second.attachment().numa_distance();
+      const uint32_t distance = it->second.attachment().numa_distance();
+      if (distance != 0) request.distances[id] = distance;
     }
   }
   if (segment.runs_size() > 0) {

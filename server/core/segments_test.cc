@@ -103,6 +103,25 @@ TEST_F(SegmentsTest, RefusesBadRequestsAndChangesNothing) {
   EXPECT_EQ(cluster_.store, before);
 }
 
+TEST(LocalPlacement, ADeviceOfUnknownDistanceIsFartherThanAllThatAreKnown) {
+  TestCluster cluster;
+  cluster.AddDevice(64);
+  const std::string known = cluster.AddDevice(64);
+  cluster.devices.back().set_numa_distance(200);
+  cluster.RegisterHost("a");
+  cluster.MakePool("fam");
+  v1::CreateSegmentRequest request;
+  request.set_parent("pools/fam");
+  request.set_segment_id("s");
+  request.mutable_segment()->set_size_bytes(2 * kMi);
+  request.mutable_segment()->set_placement(v1::LOCAL);
+  const auto segment = cluster.Run([&](State& state, const Context&, Changes& changes) {
+    return CreateSegment(state, cluster.On("a"), request, changes);
+  });
+  ASSERT_TRUE(segment.ok()) << segment.status();
+  EXPECT_EQ(segment->runs(0).extents(0).device(), known);
+}
+
 TEST_F(SegmentsTest, ANameIsTakenOnce) {
   ASSERT_TRUE(Try(Request(2 * kMi)).ok());
   EXPECT_EQ(ReasonFor(Request(2 * kMi)), v1::ALREADY_EXISTS);

@@ -31,6 +31,7 @@ v1::LocalDevice ToInventory(const KnownDevice& known) {
   local.set_power_epoch(known.label.power_epoch);
   local.set_coherence(CoherenceOf(known.info));
   local.set_numa_node(known.info.numa_node);
+  local.set_numa_distance(known.info.numa_distance);
   local.set_exchange_slots(kExchangeSlots);
   return local;
 }

@@ -37,6 +37,9 @@ struct DaxInfo {
   ByteCount alignment;
   // The node that the memory is nearest to; -1 if unknown.
   int numa_node = -1;
+  // From this host's first node with processors, as the kernel counts; 10 is local, 0 is
+  // not known.
+  uint32_t numa_distance = 0;
   // Other hosts see a store only once it is flushed.
   bool software_coherent = false;
   DaxMode mode = DaxMode::kDevdax;

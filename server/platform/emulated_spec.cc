@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/core/errors.h"
@@ -17,7 +18,8 @@ namespace {
 absl::Status Bad(v1::Reason reason, std::string_view text, std::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, reason,
                    absl::StrCat("emulated device \"", std::string(text), "\": ", std::string(what),
-                                "; expected path=FILE,size=SIZE[,name=NAME][,coherence=software]"));
+                                "; expected path=FILE,size=SIZE[,name=NAME][,coherence=software]"
+                                "[,distance=N]"));
 }
 
 std::optional<ByteCount> ParseSize(std::string_view text) {
@@ -69,6 +71,11 @@ absl::StatusOr<EmulatedSpec> ParseEmulatedSpec(std::string_view text) {
         return Bad(v1::BAD_ARGUMENT, text, "coherence is hardware or software");
       }
       spec.software_coherent = value == "software";
+    } else if (key == "distance") {
+      if (!absl::SimpleAtoi(value, &spec.numa_distance) || spec.numa_distance < 10 ||
+          spec.numa_distance > 254) {
+        return Bad(v1::BAD_ARGUMENT, text, "distance is 10 (local) to 254");
+      }
     } else {
       return Bad(v1::BAD_ARGUMENT, text, absl::StrCat("unknown key \"", key, "\""));
     }

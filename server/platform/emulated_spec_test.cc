@@ -19,6 +19,17 @@ TEST(EmulatedSpec, NameDefaultsToTheFile) {
   EXPECT_EQ(spec->size, ByteCount(6291456));
 }
 
+TEST(EmulatedSpec, ReadsWhatTheHostSaysOfTheDevice) {
+  const auto plain = ParseEmulatedSpec("path=/x,size=8M");
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  EXPECT_FALSE(plain->software_coherent);
+  EXPECT_EQ(plain->numa_distance, 0u);
+  const auto spec = ParseEmulatedSpec("path=/x,size=8M,coherence=software,distance=21");
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_TRUE(spec->software_coherent);
+  EXPECT_EQ(spec->numa_distance, 21u);
+}
+
 TEST(EmulatedSpec, SizesArePowersOf1024) {
   for (const auto& [text, size] : {std::pair{"8192k", uint64_t{8} << 20},
                                    {"8M", uint64_t{8} << 20},
@@ -42,7 +53,8 @@ TEST(EmulatedSpec, RefusesBadSizes) {
 TEST(EmulatedSpec, RefusesEverythingElse) {
   for (const char* text :
        {"", "path=/x,size=8M,", "path=,size=8M", "size=8M", "/x", "path=/x,size=8M,mode=1",
-        "path=/x/,size=8M", "path=/x,size=8M,name=a b"}) {
+        "path=/x/,size=8M", "path=/x,size=8M,name=a b", "path=/x,size=8M,distance=9",
+        "path=/x,size=8M,distance=255", "path=/x,size=8M,distance=near"}) {
     const auto spec = ParseEmulatedSpec(text);
     EXPECT_EQ(ReasonOf(spec.status()), v1::BAD_ARGUMENT) << text;
   }

@@ -100,9 +100,12 @@ void Cluster::LaunchHost(const std::string& host, const std::vector<std::string>
       "--socket-dir=" + File(host),
       "--metrics-address=127.0.0.1:0",
   };
+  const auto distances = options_.distances.find(host);
   for (int i = 0; i < options_.devices; ++i) {
     arguments.push_back(absl::StrCat("--emulated-device=path=", device_path(i), ",size=",
                                      options_.device_size.value(), ",name=", device_name(i)));
+    if (distances == options_.distances.end()) continue;
+    absl::StrAppend(&arguments.back(), ",distance=", distances->second[i]);
   }
   arguments.insert(arguments.end(), more_flags.begin(), more_flags.end());
   hosts_[host] = Launch(std::move(arguments), host);

@@ -26,6 +26,8 @@ struct ClusterOptions {
   std::string coordinator_path = "";
   std::string weftd_path = "";
   int devices = 1;
+  // What a host says of its distance from each device; hosts that are not there say nothing.
+  std::map<std::string, std::vector<int>> distances = {};
   ByteCount device_size{64 * kMiB.value()};
   // Long: no test but those of leases waits for one to run out, on however slow a machine.
   absl::Duration session_ttl = absl::Minutes(1);

@@ -22,6 +22,7 @@ DaxInfo Describe(const EmulatedSpec& spec) {
   info.path = spec.path;
   info.size = spec.size;
   info.alignment = kExtentUnit;
+  info.numa_distance = spec.numa_distance;
   info.software_coherent = spec.software_coherent;
   return info;
 }

@@ -11,11 +11,14 @@
 #include "absl/strings/str_cat.h"
 #include "server/platform/linux/dax_classify.h"
 #include "server/platform/linux/errno_status.h"
+#include "server/platform/linux/numa.h"
 
 namespace weft {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr char kNumaNodes[] = "/sys/devices/system/node";
 
 struct Unref {
   void operator()(daxctl_ctx* ctx) const { daxctl_unref(ctx); }
@@ -28,14 +31,21 @@ std::string DriverOf(const fs::path& sysfs) {
   return error ? "" : target.filename().string();
 }
 
-// libdaxctl knows the node that the memory would get as system RAM. Where the kernel
-// does not say, the nearest node that has a CPU is the next best.
-int NumaNodeOf(daxctl_dev* dev, const fs::path& sysfs) {
-  const int target = daxctl_dev_get_target_node(dev);
-  if (target >= 0) return target;
+// The nearest node that is online.
+int NearestNodeOf(const fs::path& sysfs) {
   int node = -1;
   std::ifstream(sysfs / "numa_node") >> node;
   return node;
+}
+
+// libdaxctl knows the node that the memory would get as system RAM, which is online only
+// if it has other memory or processors.
+void SetNuma(daxctl_dev* dev, const fs::path& sysfs, DaxInfo* info) {
+  const int target = daxctl_dev_get_target_node(dev);
+  const int nearest = NearestNodeOf(sysfs);
+  info->numa_node = target >= 0 ? target : nearest;
+  info->numa_distance = NumaDistance(kNumaNodes, info->numa_node);
+  if (info->numa_distance == 0) info->numa_distance = NumaDistance(kNumaNodes, nearest);
 }
 
 DaxInfo Describe(daxctl_region* region, daxctl_dev* dev) {
@@ -48,7 +58,7 @@ DaxInfo Describe(daxctl_region* region, daxctl_dev* dev) {
                                static_cast<unsigned>(daxctl_dev_get_minor(dev)));
   info.size = ByteCount(daxctl_dev_get_size(dev));
   info.alignment = ByteCount(daxctl_dev_get_align(dev));
-  info.numa_node = NumaNodeOf(dev, sysfs);
+  SetNuma(dev, sysfs, &info);
   info.driver = DriverOf(sysfs);
   info.mode = ModeOfDriver(info.driver);
   info.region = daxctl_region_get_devname(region);
