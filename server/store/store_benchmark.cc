@@ -40,10 +40,7 @@ class Folder {
 };
 
 std::string Key(uint64_t number) {
-  char text[32];
-  snprintf(text, sizeof(text), "/weft/v1/segments/%012llu",
-           static_cast<unsigned long long>(number));
-  return text;
+  return absl::StrCat("/weft/v1/segments/", absl::Dec(number, absl::kZeroPad12));
 }
 
 // Writes the same 1 MiB over and over, as a WAL in its steady state does.

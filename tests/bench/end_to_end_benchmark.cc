@@ -252,7 +252,6 @@ int Main() {
   RatioReporter reporter;
   benchmark::RunSpecifiedBenchmarks(&reporter);
   reporter.PrintRatios();
-  PrintLoad();
   return 0;
 }
 
