@@ -61,6 +61,7 @@ extern const CLI::Validator kDurationToAnHour;
 
 void AddPoolCommands(CommandLine& line);
 void AddDeviceCommands(CommandLine& line);
+void AddDeviceClaimCommand(CommandLine& line, CLI::App* device);
 void AddSegmentCommands(CommandLine& line);
 // fill, verify and map, under `segment`.
 void AddSegmentDataCommands(CommandLine& line, CLI::App* segment);

@@ -165,6 +165,7 @@ void AddDeviceCommands(CommandLine& line) {
   AddList(line, noun);
   AddVerbFor(line, noun, "show", "Shows a device and the hosts that see it", "DEVICE", Show);
   AddFormat(line, noun);
+  AddDeviceClaimCommand(line, noun);
 }
 
 }  // namespace weft::cli

@@ -84,10 +84,7 @@ void ExamineDriver(const fs::path& sys, const fs::path& device, std::vector<Find
         {name,
          online > 0 ? absl::StrCat("in use as system memory: ", online, " blocks are online")
                     : "taken as system memory (driver kmem)",
-         absl::StrCat(online > 0 ? absl::StrCat("daxctl offline-memory ", name, " && ") : "",
-                      "daxctl reconfigure-device --mode=devdax ", name,
-                      "; for good: daxctl's configuration or the kernel parameter "
-                      "memhp_default_state=offline")});
+         absl::StrCat("weft device claim ", online > 0 ? "--offline " : "", name)});
   } else if (driver != "device_dax" && driver != "weft" && driver != "fsdev_dax") {
     findings.push_back({name, absl::StrCat("the driver ", driver, " has it"),
                         absl::StrCat("stop what uses it, then: echo ", name, " > ",

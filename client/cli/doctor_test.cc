@@ -96,9 +96,9 @@ TEST_F(DoctorTest, TheDeviceIsOnlineAsSystemMemory) {
   Write("sys/devices/system/node/node1/memory32/state", "online");
   Write("sys/devices/system/node/node1/memory33/state", "offline");
   EXPECT_TRUE(Contains(Only().problem, "1 blocks are online"));
-  EXPECT_TRUE(Contains(Only().remedy, "daxctl offline-memory dax0.0"));
+  EXPECT_TRUE(Contains(Only().remedy, "weft device claim --offline dax0.0"));
   Write("sys/devices/system/node/node1/memory32/state", "offline");
-  EXPECT_FALSE(Contains(Only().remedy, "offline-memory"));
+  EXPECT_FALSE(Contains(Only().remedy, "--offline"));
 }
 
 TEST_F(DoctorTest, NoHugePageAlignment) {

@@ -19,9 +19,8 @@ absl::Status CheckMode(const DaxInfo& info) {
       return NotSupported(
           info, absl::StrCat("no driver is bound to it; run: daxctl enable-device ", info.name));
     case DaxMode::kSystemRam:
-      return NotSupported(
-          info, absl::StrCat("it is in use as ordinary memory (driver ", info.driver,
-                             "); run: daxctl reconfigure-device --mode=devdax ", info.name));
+      return NotSupported(info, absl::StrCat("it is in use as ordinary memory (driver ",
+                                             info.driver, "); run: weft device claim ", info.name));
     case DaxMode::kFsdev:
       return NotSupported(
           info, absl::StrCat("it is bound to ", info.driver,

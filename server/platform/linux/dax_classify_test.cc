@@ -50,7 +50,7 @@ TEST(DaxClassify, RawDevicesMustBeAllowedByName) {
 TEST(DaxClassify, OtherModesAreSkippedWithTheWayOut) {
   DaxInfo info = Devdax();
   info.mode = DaxMode::kSystemRam;
-  ExpectSkipped(info, "daxctl reconfigure-device --mode=devdax dax0.0");
+  ExpectSkipped(info, "weft device claim dax0.0");
   info.mode = DaxMode::kUnbound;
   ExpectSkipped(info, "daxctl enable-device dax0.0");
   info.mode = DaxMode::kFsdev;

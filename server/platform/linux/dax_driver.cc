@@ -19,16 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr char kUsualDriver[] = "device_dax";
 
-}  // namespace
-
-std::string SysfsDaxDrivers::DriverOf(const std::string& name) const {
-  std::error_code error;
-  const fs::path target = fs::read_symlink(fs::path(bus_) / "devices" / name / "driver", error);
-  return error ? "" : target.filename().string();
-}
-
-absl::Status SysfsDaxDrivers::Write(const std::string& file, const std::string& name) const {
-  const std::string path = absl::StrCat(bus_, "/", file);
+absl::Status Write(const std::string& path, const std::string& name) {
   const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd.valid()) return ErrnoError(errno, "open", path);
   if (write(fd.get(), name.data(), name.size()) == static_cast<ssize_t>(name.size())) {
@@ -37,20 +28,28 @@ absl::Status SysfsDaxDrivers::Write(const std::string& file, const std::string& 
   return ErrnoError(errno, "write", absl::StrCat(path, " (", name, ")"));
 }
 
-absl::Status SysfsDaxDrivers::Move(const std::string& name, const std::string& driver) {
-  const std::string before = DriverOf(name);
+}  // namespace
+
+std::string BoundDriver(const std::string& bus, const std::string& name) {
+  std::error_code error;
+  const fs::path target = fs::read_symlink(fs::path(bus) / "devices" / name / "driver", error);
+  return error ? "" : target.filename().string();
+}
+
+absl::Status BindDriver(const std::string& bus, const std::string& name,
+                        const std::string& driver) {
+  const std::string before = BoundDriver(bus, name);
   if (before == driver) return absl::OkStatus();
+  const std::string drivers = absl::StrCat(bus, "/drivers/");
   if (!before.empty()) {
-    if (absl::Status s = Write(absl::StrCat("drivers/", before, "/unbind"), name); !s.ok()) {
-      return s;
-    }
+    if (absl::Status s = Write(absl::StrCat(drivers, before, "/unbind"), name); !s.ok()) return s;
   }
   if (driver.empty()) return absl::OkStatus();
   // new_id binds as well, the first time that a driver hears of a device.
-  const absl::Status known = Write(absl::StrCat("drivers/", driver, "/new_id"), name);
-  if (DriverOf(name) == driver) return absl::OkStatus();
-  const absl::Status bound = Write(absl::StrCat("drivers/", driver, "/bind"), name);
-  if (DriverOf(name) == driver) return absl::OkStatus();
+  const absl::Status known = Write(absl::StrCat(drivers, driver, "/new_id"), name);
+  if (BoundDriver(bus, name) == driver) return absl::OkStatus();
+  const absl::Status bound = Write(absl::StrCat(drivers, driver, "/bind"), name);
+  if (BoundDriver(bus, name) == driver) return absl::OkStatus();
   if (!bound.ok()) return known.ok() ? bound : known;
   return MakeError(
       absl::StatusCode::kFailedPrecondition, v1::NOT_SUPPORTED,
@@ -58,11 +57,12 @@ absl::Status SysfsDaxDrivers::Move(const std::string& name, const std::string& d
 }
 
 absl::Status SysfsDaxDrivers::Bind(const std::string& name, const std::string& driver) {
-  const std::string before = DriverOf(name);
+  const std::string before = BoundDriver(bus_, name);
   if (before == driver) return absl::OkStatus();
   if (absl::Status s = records_.Write(name, before); !s.ok()) return s;
-  absl::Status status = Move(name, driver);
-  if (!status.ok()) Move(name, before).IgnoreError();  // what went wrong first is reported
+  absl::Status status = BindDriver(bus_, name, driver);
+  // What went wrong first is reported.
+  if (!status.ok()) BindDriver(bus_, name, before).IgnoreError();
   return status;
 }
 
@@ -71,7 +71,7 @@ absl::Status SysfsDaxDrivers::Restore(const std::string& name) {
   if (!records.ok()) return records.status();
   const auto record = records->find(name);
   const std::string before = record == records->end() ? kUsualDriver : record->second;
-  if (absl::Status s = Move(name, before); !s.ok()) return s;
+  if (absl::Status s = BindDriver(bus_, name, before); !s.ok()) return s;
   return records_.Remove(name);
 }
 

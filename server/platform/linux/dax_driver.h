@@ -11,6 +11,13 @@
 
 namespace weft {
 
+// `bus`: /sys/bus/dax. The driver bound to the device; empty without one.
+std::string BoundDriver(const std::string& bus, const std::string& name);
+
+// Takes the device from the driver that it is bound to and gives it to `driver`; to none, if
+// that is empty.
+absl::Status BindDriver(const std::string& bus, const std::string& name, const std::string& driver);
+
 class SysfsDaxDrivers final : public DaxDrivers {
  public:
   // `bus`: /sys/bus/dax. `records` keeps the drivers before, of this boot of the host: a
@@ -21,10 +28,6 @@ class SysfsDaxDrivers final : public DaxDrivers {
   absl::Status Restore(const std::string& name) override;
 
  private:
-  std::string DriverOf(const std::string& name) const;
-  absl::Status Move(const std::string& name, const std::string& driver);
-  absl::Status Write(const std::string& file, const std::string& name) const;
-
   const std::string bus_;
   RecordDir& records_;
 };
