@@ -46,7 +46,7 @@ class RunnerObserver {
 // transaction is ever repeated. Commands that change nothing run before the mutations of
 // their round, so that a store that is full or broken for writing does not stop renewals.
 //
-// Blocks in the store. Not thread-safe: the shell around it (Executor, or a simulation)
+// Blocks in the store. Not thread-safe: the shell around it (CommandExecutor, or a simulation)
 // calls it from one thread. Reads only the clock it is given.
 class CommandRunner {
  public:

@@ -67,7 +67,7 @@ class Coordinator final : private RunnerObserver {
   Clock& clock_;
   CoordinatorMetrics metrics_;
   CommandRunner runner_;
-  Executor executor_;
+  CommandExecutor executor_;
   std::string metrics_address_;
   std::shared_ptr<prometheus::Collectable> state_metrics_;
   std::unique_ptr<ApiServer> api_;

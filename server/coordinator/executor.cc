@@ -22,10 +22,10 @@ constexpr size_t IndexOf(Lane lane) { return static_cast<size_t>(lane); }
 
 }  // namespace
 
-Executor::Executor(CommandRunner& runner, Clock& clock, ExecutorOptions options)
+CommandExecutor::CommandExecutor(CommandRunner& runner, Clock& clock, ExecutorOptions options)
     : runner_(runner), clock_(clock), options_(options) {}
 
-void Executor::Submit(Lane lane, Command command) {
+void CommandExecutor::Submit(Lane lane, Command command) {
   absl::Status refusal;
   {
     absl::MutexLock lock(&mu_);
@@ -42,52 +42,61 @@ void Executor::Submit(Lane lane, Command command) {
   command.done(refusal);
 }
 
-absl::Status Executor::Run() {
-  while (!stopping() && runner_.deposed().ok()) runner_.RunOnce(Take(runner_.NextDue()));
+absl::Status CommandExecutor::Run() {
+  while (!stopping() && runner_.deposed().ok()) {
+    Await(runner_.NextDue());
+    RunRound();
+  }
   Stop();
   RefuseAll();
   return runner_.deposed();
 }
 
-void Executor::Stop() {
+void CommandExecutor::Stop() {
   absl::MutexLock lock(&mu_);
   stopping_ = true;
 }
 
-bool Executor::stopping() const {
+bool CommandExecutor::stopping() const {
   absl::MutexLock lock(&mu_);
   return stopping_;
 }
 
-size_t Executor::Queued(Lane lane) const {
+size_t CommandExecutor::Queued(Lane lane) const {
   absl::MutexLock lock(&mu_);
   return lanes_[IndexOf(lane)].size();
 }
 
-bool Executor::MustWake() const {
+bool CommandExecutor::MustWake() const {
   return stopping_ || std::any_of(lanes_.begin(), lanes_.end(),
                                   [](const auto& queue) { return !queue.empty(); });
 }
 
-std::vector<Command> Executor::Take(MonotonicTime due) {
+void CommandExecutor::Await(MonotonicTime due) {
   const BootTime deadline = clock_.BootNow() + (due - clock_.MonotonicNow());
-  std::vector<Command> round;
   absl::MutexLock lock(&mu_);
-  clock_.WaitUntil(mu_, absl::Condition(this, &Executor::MustWake), deadline);
-  TakeFrom(Lane::kRenewal, lanes_[IndexOf(Lane::kRenewal)].size(), round);
-  TakeFrom(Lane::kSession, options_.max_round, round);
-  TakeFrom(Lane::kRequest, options_.max_round, round);
-  return round;
+  clock_.WaitUntil(mu_, absl::Condition(this, &CommandExecutor::MustWake), deadline);
 }
 
-void Executor::TakeFrom(Lane lane, size_t max, std::vector<Command>& round) {
+void CommandExecutor::RunRound() {
+  std::vector<Command> round;
+  {
+    absl::MutexLock lock(&mu_);
+    TakeFrom(Lane::kRenewal, lanes_[IndexOf(Lane::kRenewal)].size(), round);
+    TakeFrom(Lane::kSession, options_.max_round, round);
+    TakeFrom(Lane::kRequest, options_.max_round, round);
+  }
+  runner_.RunOnce(std::move(round));
+}
+
+void CommandExecutor::TakeFrom(Lane lane, size_t max, std::vector<Command>& round) {
   std::deque<Command>& queue = lanes_[IndexOf(lane)];
   const auto end = queue.begin() + static_cast<ptrdiff_t>(std::min(max, queue.size()));
   std::move(queue.begin(), end, std::back_inserter(round));
   queue.erase(queue.begin(), end);
 }
 
-void Executor::RefuseAll() {
+void CommandExecutor::RefuseAll() {
   std::array<std::deque<Command>, kLanes> lanes;
   {
     absl::MutexLock lock(&mu_);

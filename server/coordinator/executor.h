@@ -37,13 +37,13 @@ struct ExecutorOptions {
 };
 
 // A bounded queue in front of a CommandRunner. Thread-safe.
-class Executor {
+class CommandExecutor {
  public:
   // REQUIRES: both outlive the executor; only it uses `runner` while Run runs.
-  Executor(CommandRunner& runner, Clock& clock, ExecutorOptions options = {});
+  CommandExecutor(CommandRunner& runner, Clock& clock, ExecutorOptions options = {});
 
-  Executor(const Executor&) = delete;
-  Executor& operator=(const Executor&) = delete;
+  CommandExecutor(const CommandExecutor&) = delete;
+  CommandExecutor& operator=(const CommandExecutor&) = delete;
 
   // Queues `command` and returns. Its `done` is called exactly once: from Run; or by this
   // call if the lane is full (RESOURCE_EXHAUSTED OVERLOADED) or the executor has stopped
@@ -56,6 +56,10 @@ class Executor {
   // than refuse.
   absl::Status Run() ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Runs one round of what waits now, without waiting for more: what Run repeats, and a
+  // simulation calls.
+  void RunRound() ABSL_LOCKS_EXCLUDED(mu_);
+
   // Makes Run return. Idempotent.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -63,8 +67,8 @@ class Executor {
   size_t Queued(Lane lane) const ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // Waits for commands, for `due` or for Stop, and takes a round.
-  std::vector<Command> Take(MonotonicTime due) ABSL_LOCKS_EXCLUDED(mu_);
+  // Waits for commands, for `due` or for Stop.
+  void Await(MonotonicTime due) ABSL_LOCKS_EXCLUDED(mu_);
   bool MustWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeFrom(Lane lane, size_t max, std::vector<Command>& round)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

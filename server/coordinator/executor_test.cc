@@ -58,7 +58,7 @@ class ExecutorTest : public testing::Test {
   FakeClock clock_;
   ExpiryObserver observer_;
   CommandRunner runner_{store_, clock_, TestCoreOptions(), observer_};
-  Executor executor_{runner_, clock_, {.max_queued = {4, 4, 100}, .max_round = 10}};
+  CommandExecutor executor_{runner_, clock_, {.max_queued = {4, 4, 100}, .max_round = 10}};
   absl::Status result_;
   std::thread thread_;
 };

@@ -19,14 +19,14 @@ namespace weft {
 // executor has answered.
 class StateMetrics final : public prometheus::Collectable {
  public:
-  StateMetrics(Executor& executor, const Clock& clock) : executor_(executor), clock_(clock) {}
+  StateMetrics(CommandExecutor& executor, const Clock& clock) : executor_(executor), clock_(clock) {}
 
   std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   std::vector<prometheus::MetricFamily> Ask() const;
 
-  Executor& executor_;
+  CommandExecutor& executor_;
   const Clock& clock_;
   // Held while asking: scrapes that come together ask once.
   mutable absl::Mutex mu_;

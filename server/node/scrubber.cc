@@ -10,15 +10,28 @@ Scrubber::Scrubber(Clock& clock, ByteCount rate, ReportFn report)
     : clock_(clock), report_(std::move(report)), queue_(rate) {}
 
 void Scrubber::Run() {
-  while (std::optional<ScrubPiece> piece = AwaitPiece()) {
-    const absl::Status status = piece->device->Zero(piece->offset, piece->length);
-    std::optional<ScrubReport> report;
-    {
-      absl::MutexLock lock(&mu_);
-      report = queue_.Finish(status);
-    }
-    if (report) report_(*report);
+  while (std::optional<ScrubPiece> piece = AwaitPiece()) Zero(*piece);
+}
+
+bool Scrubber::RunOne() {
+  std::optional<ScrubPiece> piece;
+  {
+    absl::MutexLock lock(&mu_);
+    ScrubQueue::Step step = queue_.Next(clock_.BootNow());
+    if (auto* found = std::get_if<ScrubPiece>(&step)) piece = std::move(*found);
   }
+  if (piece) Zero(*piece);
+  return piece.has_value();
+}
+
+void Scrubber::Zero(const ScrubPiece& piece) {
+  const absl::Status status = piece.device->Zero(piece.offset, piece.length);
+  std::optional<ScrubReport> report;
+  {
+    absl::MutexLock lock(&mu_);
+    report = queue_.Finish(status);
+  }
+  if (report) report_(*report);
 }
 
 std::optional<ScrubPiece> Scrubber::AwaitPiece() {

@@ -31,6 +31,9 @@ class Scrubber {
 
   // Runs jobs until Stop. For a thread of its own.
   void Run();
+  // Zeroes a piece if one may be zeroed now; false: none. What Run repeats, and a simulation
+  // calls.
+  bool RunOne();
   // Makes Run return after the piece under way. Jobs that are not over are dropped without
   // a report.
   void Stop();
@@ -49,6 +52,7 @@ class Scrubber {
  private:
   // Waits for a piece to zero; nothing once stopped.
   std::optional<ScrubPiece> AwaitPiece() ABSL_LOCKS_EXCLUDED(mu_);
+  void Zero(const ScrubPiece& piece) ABSL_LOCKS_EXCLUDED(mu_);
 
   Clock& clock_;
   const ReportFn report_;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -47,11 +48,35 @@ void FakeKmod::ReleaseHandles(SegmentId segment) {
   segments_.at(segment).handles.clear();
 }
 
+void FakeKmod::ReleaseHandle(SegmentId segment, Token token) {
+  absl::MutexLock lock(&mu_);
+  const auto it = segments_.find(segment);
+  if (it == segments_.end()) return;
+  std::vector<KmodHandleInfo>& handles = it->second.handles;
+  const auto of_token = [&](const KmodHandleInfo& handle) { return handle.token == token; };
+  const auto handle = std::find_if(handles.begin(), handles.end(), of_token);
+  if (handle != handles.end()) handles.erase(handle);
+}
+
+void FakeKmod::LoseDevice(KmodDeviceId device) {
+  absl::MutexLock lock(&mu_);
+  devices_.at(device).dead = true;
+  for (auto& [id, segment] : segments_) {
+    for (const KmodRun& run : segment.runs) {
+      for (const KmodExtent& extent : run.extents) {
+        if (extent.device == device) segment.info.state = KmodState::kDead;
+      }
+    }
+  }
+}
+
 void FakeKmod::FireDeadMan() {
   absl::MutexLock lock(&mu_);
   WEFT_CHECK(dead_man_.state == KmodDeadMan::State::kArmed);
   dead_man_.state = KmodDeadMan::State::kDone;
-  for (auto& [id, segment] : segments_) segment.info.state = KmodState::kRevoked;
+  for (auto& [id, segment] : segments_) {
+    if (segment.info.state != KmodState::kDead) segment.info.state = KmodState::kRevoked;
+  }
 }
 
 void FakeKmod::SetTakingBack(bool taking_back) {
@@ -159,6 +184,7 @@ absl::StatusOr<KmodRevoke> FakeKmod::RevokeSegment(SegmentId segment, Token toke
   KmodSegmentInfo& info = (*found)->info;
   info.last_token = token;
   info.pages_pinned = pinned_;
+  if (info.state == KmodState::kDead) return KmodRevoke{info.state, pinned_};
   info.state = pinned_ == 0 ? KmodState::kRevoked : KmodState::kRevoking;
   return KmodRevoke{info.state, pinned_};
 }
@@ -169,6 +195,7 @@ absl::Status FakeKmod::ResumeSegment(SegmentId segment, Token token, Access mode
   const absl::StatusOr<Segment*> found = Find(segment, token);
   if (!found.ok()) return found.status();
   KmodSegmentInfo& info = (*found)->info;
+  if (info.state == KmodState::kDead) return Refused(v1::DEVICE_MISSING);
   if (token > info.token) {
     if (info.state != KmodState::kRevoked) return Refused(v1::BUSY_PINNED);
     info.mode = mode;

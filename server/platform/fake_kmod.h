@@ -32,6 +32,10 @@ class FakeKmod final : public Kmod {
   void SetPinned(uint64_t pages);
   // The last file and mapping of every handle of the segment are gone.
   void ReleaseHandles(SegmentId segment);
+  // Those of one handle of this token.
+  void ReleaseHandle(SegmentId segment, Token token);
+  // The device is unbound from its driver.
+  void LoseDevice(KmodDeviceId device);
   // The deadline comes. REQUIRES: armed.
   void FireDeadMan();
   // As long as it takes back, it cannot be armed.

@@ -4,6 +4,19 @@
 
 namespace weft {
 
+Command ToCommand(Caller caller, Access access, CommandKind kind, CallBody body,
+                  Command::Done done) {
+  Command command;
+  command.kind = kind;
+  command.run = [caller = std::move(caller), access, body = std::move(body)](
+                    State& state, const Now& now, Changes& changes) mutable {
+    if (absl::Status status = Authorize(state, caller, access); !status.ok()) return status;
+    return body(state, Context{now, caller.principal, caller.host}, caller, changes);
+  };
+  command.done = std::move(done);
+  return command;
+}
+
 grpc::ServerUnaryReactor* StartCall(const ServiceDeps& deps, grpc::CallbackServerContext* context,
                                     std::string_view method, Access access, CommandKind kind,
                                     CallBody body) {
@@ -18,15 +31,8 @@ grpc::ServerUnaryReactor* StartCall(const ServiceDeps& deps, grpc::CallbackServe
     finish(caller.status());
     return reactor;
   }
-  Command command;
-  command.kind = kind;
-  command.run = [caller = *std::move(caller), access, body = std::move(body)](
-                    State& state, const Now& now, Changes& changes) mutable {
-    if (absl::Status status = Authorize(state, caller, access); !status.ok()) return status;
-    return body(state, Context{now, caller.principal, caller.host}, caller, changes);
-  };
-  command.done = std::move(finish);
-  deps.executor.Submit(Lane::kRequest, std::move(command));
+  deps.executor.Submit(Lane::kRequest, ToCommand(*std::move(caller), access, kind, std::move(body),
+                                                 std::move(finish)));
   return reactor;
 }
 

@@ -32,13 +32,17 @@ class CallRecorder {
 
 // What a service needs. All outlive it.
 struct ServiceDeps {
-  Executor& executor;
+  CommandExecutor& executor;
   const Clock& clock;
   CallRecorder& recorder;
 };
 
 // What a call does on the executor, once its caller is known and may make it.
 using CallBody = absl::AnyInvocable<absl::Status(State&, const Context&, const Caller&, Changes&)>;
+
+// The command of a call that `caller` makes.
+Command ToCommand(Caller caller, Access access, CommandKind kind, CallBody body,
+                  Command::Done done);
 
 // Identifies the caller, runs `body` as a command, and finishes the call with what comes
 // out. `method` must be a literal.
@@ -66,6 +70,21 @@ absl::Status Deliver(absl::StatusOr<Reply> result, Reply* reply) {
 
 }  // namespace internal
 
+// The body of a call that changes something: see StartMutation. `request` and `reply` outlive
+// the command.
+template <typename Request, typename Reply, typename Fn>
+CallBody MutationBody(std::string_view method, const Request* request, Reply* reply, Fn fn) {
+  return [method, request, reply, fn](State& state, const Context& context, const Caller& caller,
+                                      Changes& changes) {
+    return internal::Deliver(
+        Once<Reply>(state, context, method, *request, changes,
+                    [&](Changes& staged) {
+                      return internal::ToReply(fn(state, context, caller, *request, staged));
+                    }),
+        reply);
+  };
+}
+
 // A call that changes something: `fn(State&, const Context&, const Caller&, const Request&,
 // Changes&)` returns a StatusOr<Reply>, or a Status for an Empty. It runs once for a
 // request id. gRPC keeps request and reply until the call is finished.
@@ -75,16 +94,15 @@ grpc::ServerUnaryReactor* StartMutation(const ServiceDeps& deps,
                                         std::string_view method, Access access,
                                         const Request* request, Reply* reply, Fn fn) {
   return StartCall(deps, context, method, access, CommandKind::kMutation,
-                   [method, request, reply, fn](State& state, const Context& core_context,
-                                                const Caller& caller, Changes& changes) {
-                     return internal::Deliver(
-                         Once<Reply>(state, core_context, method, *request, changes,
-                                     [&](Changes& staged) {
-                                       return internal::ToReply(
-                                           fn(state, core_context, caller, *request, staged));
-                                     }),
-                         reply);
-                   });
+                   MutationBody(method, request, reply, std::move(fn)));
+}
+
+// The body of a linearizable read: see StartRead. `request` and `reply` outlive the command.
+template <typename Request, typename Reply, typename Fn>
+CallBody ReadBody(const Request* request, Reply* reply, Fn fn) {
+  return [request, reply, fn](State& state, const Context& context, const Caller&, Changes&) {
+    return internal::Deliver<Reply>(fn(std::as_const(state), context.now, *request), reply);
+  };
 }
 
 // A linearizable read: `fn(const State&, const Now&, const Request&)` returns a
@@ -93,12 +111,8 @@ template <typename Request, typename Reply, typename Fn>
 grpc::ServerUnaryReactor* StartRead(const ServiceDeps& deps, grpc::CallbackServerContext* context,
                                     std::string_view method, const Request* request, Reply* reply,
                                     Fn fn) {
-  return StartCall(
-      deps, context, method, Access::kEveryone, CommandKind::kConfirmed,
-      [request, reply, fn](State& state, const Context& core_context, const Caller&, Changes&) {
-        return internal::Deliver<Reply>(fn(std::as_const(state), core_context.now, *request),
-                                        reply);
-      });
+  return StartCall(deps, context, method, Access::kEveryone, CommandKind::kConfirmed,
+                   ReadBody(request, reply, std::move(fn)));
 }
 
 }  // namespace weft

@@ -6,7 +6,7 @@
 #include "server/core/errors.h"
 #include "server/core/names.h"
 #include "server/core/sessions.h"
-#include "server/rpc/session_stream.h"
+#include "server/rpc/session_conversation.h"
 
 namespace weft {
 namespace {
@@ -28,12 +28,12 @@ v1::CoordinatorMessage ToMessage(const AssignmentsByKey& by_key, uint64_t revisi
 }
 
 bool EndsSessions(v1::EventType type) {
-  return type == v1::HOST_EXPIRED || type == v1::HOST_FENCED;
+  return type == v1::HOST_EXPIRED || type == v1::HOST_FENCED || type == v1::HOST_FENCE_STARTED;
 }
 
 }  // namespace
 
-void SessionRegistry::Attach(std::shared_ptr<SessionStream> stream) {
+void SessionRegistry::Attach(std::shared_ptr<SessionConversation> stream) {
   {
     absl::MutexLock lock(&mu_);
     by_host_[stream->host()].swap(stream);
@@ -44,8 +44,8 @@ void SessionRegistry::Attach(std::shared_ptr<SessionStream> stream) {
                 absl::StrCat("host \"", stream->host(), "\" registered again on another stream")));
 }
 
-void SessionRegistry::Detach(const SessionStream& stream) {
-  std::shared_ptr<SessionStream> detached;
+void SessionRegistry::Detach(const SessionConversation& stream) {
+  std::shared_ptr<SessionConversation> detached;
   absl::MutexLock lock(&mu_);
   const auto it = by_host_.find(stream.host());
   if (it == by_host_.end() || it->second.get() != &stream) return;
@@ -53,15 +53,15 @@ void SessionRegistry::Detach(const SessionStream& stream) {
   by_host_.erase(it);
 }
 
-std::shared_ptr<SessionStream> SessionRegistry::Find(const std::string& host) const {
+std::shared_ptr<SessionConversation> SessionRegistry::Find(const std::string& host) const {
   absl::MutexLock lock(&mu_);
   const auto it = by_host_.find(host);
   return it == by_host_.end() ? nullptr : it->second;
 }
 
-std::vector<std::shared_ptr<SessionStream>> SessionRegistry::All() const {
+std::vector<std::shared_ptr<SessionConversation>> SessionRegistry::All() const {
   absl::MutexLock lock(&mu_);
-  std::vector<std::shared_ptr<SessionStream>> streams;
+  std::vector<std::shared_ptr<SessionConversation>> streams;
   for (const auto& [host, stream] : by_host_) streams.push_back(stream);
   return streams;
 }
@@ -81,7 +81,7 @@ void SessionRegistry::Deliver(const State& state, const Changes& changes, uint64
 }
 
 void SessionRegistry::EndAll() {
-  for (const std::shared_ptr<SessionStream>& stream : All()) {
+  for (const std::shared_ptr<SessionConversation>& stream : All()) {
     stream->End(MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
                           "the coordinator has loaded its state again; register again"));
   }

@@ -15,7 +15,7 @@
 
 namespace weft {
 
-class SessionStream;
+class SessionConversation;
 
 // Hands each host's stream what it should have and do. Thread-safe.
 class SessionRegistry {
@@ -23,10 +23,10 @@ class SessionRegistry {
   // Makes `stream`, which has registered and queued the whole assignments, the stream of
   // its host. The one before ends with SESSION_EXPIRED. To be called on the executor,
   // before the changes that follow its registration are delivered.
-  void Attach(std::shared_ptr<SessionStream> stream) ABSL_LOCKS_EXCLUDED(mu_);
+  void Attach(std::shared_ptr<SessionConversation> stream) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Forgets `stream`, if it is still its host's.
-  void Detach(const SessionStream& stream) ABSL_LOCKS_EXCLUDED(mu_);
+  void Detach(const SessionConversation& stream) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Sends durable changes of assignments to their hosts, and ends the streams of sessions
   // that are over.
@@ -38,11 +38,11 @@ class SessionRegistry {
   void EndAll() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  std::shared_ptr<SessionStream> Find(const std::string& host) const ABSL_LOCKS_EXCLUDED(mu_);
-  std::vector<std::shared_ptr<SessionStream>> All() const ABSL_LOCKS_EXCLUDED(mu_);
+  std::shared_ptr<SessionConversation> Find(const std::string& host) const ABSL_LOCKS_EXCLUDED(mu_);
+  std::vector<std::shared_ptr<SessionConversation>> All() const ABSL_LOCKS_EXCLUDED(mu_);
 
   mutable absl::Mutex mu_;
-  std::map<std::string, std::shared_ptr<SessionStream>> by_host_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::shared_ptr<SessionConversation>> by_host_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace weft
