@@ -1,11 +1,9 @@
 // weft-coordinator: flags, the real clock, store and network, and signals.
 
 #include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -17,6 +15,7 @@
 #include "server/coordinator/flags.h"
 #include "server/core/version.h"
 #include "server/platform/linux/clock.h"
+#include "server/platform/linux/daemon.h"
 #include "server/platform/linux/random.h"
 #include "server/rpc/status.h"
 #include "server/store/sqlite_store.h"
@@ -32,17 +31,6 @@ int Fail(const char* event, const absl::Status& status) {
   return kFailure;
 }
 
-// Blocks the signals that end this process, for it and every thread it will make.
-sigset_t BlockSignals() {
-  signal(SIGPIPE, SIG_IGN);
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return signals;
-}
-
 CoordinatorOptions OptionsFrom(const CoordinatorFlags& flags) {
   CoordinatorOptions options;
   options.core.session_ttl = flags.session_ttl;
@@ -56,30 +44,25 @@ CoordinatorOptions OptionsFrom(const CoordinatorFlags& flags) {
   return options;
 }
 
-// The file appears complete or not at all: scripts wait for it.
-absl::Status WriteReadyFile(const std::string& path, const Coordinator& coordinator) {
-  if (path.empty()) return absl::OkStatus();
-  const std::string temporary = absl::StrCat(path, ".", getpid());
-  std::ofstream file(temporary, std::ios::trunc);
-  for (const std::string& address : coordinator.addresses()) file << "listen=" << address << "\n";
-  file << "metrics=" << coordinator.metrics_address() << "\n";
-  file.close();
-  if (!file || rename(temporary.c_str(), path.c_str()) != 0) {
-    return absl::FailedPreconditionError(absl::StrCat("cannot write ", path));
+std::string ReadyText(const Coordinator& coordinator) {
+  std::string text;
+  for (const std::string& address : coordinator.addresses()) {
+    absl::StrAppend(&text, "listen=", address, "\n");
   }
-  return absl::OkStatus();
+  absl::StrAppend(&text, "metrics=", coordinator.metrics_address(), "\n");
+  return text;
 }
 
 int Main(const CoordinatorFlags& flags) {
-  const sigset_t signals = BlockSignals();
+  const sigset_t signals = BlockStopSignals();
   auto store = SqliteStore::Open({.path = flags.sqlite_path, .vfs = ""});
   if (!store.ok()) return Fail("store_failed", store.status());
   LinuxClock clock;
   LinuxRandom random;
   auto coordinator = Coordinator::Start(OptionsFrom(flags), **store, clock, random);
   if (!coordinator.ok()) return Fail("start_failed", coordinator.status());
-  if (absl::Status status = WriteReadyFile(flags.ready_file, **coordinator); !status.ok()) {
-    return Fail("start_failed", status);
+  if (absl::Status s = WriteReadyFile(flags.ready_file, ReadyText(**coordinator)); !s.ok()) {
+    return Fail("start_failed", s);
   }
   spdlog::info("started version={} listen={} metrics={} store=sqlite:{} session_ttl={}", kVersion,
                absl::StrJoin((*coordinator)->addresses(), ","), (*coordinator)->metrics_address(),
@@ -106,8 +89,6 @@ int Main(const CoordinatorFlags& flags) {
 int main(int argc, char** argv) {
   weft::CoordinatorFlags flags;
   if (const std::optional<int> code = weft::ParseFlags(argc, argv, &flags)) return *code;
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("weft-coordinator"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
-  spdlog::set_level(flags.log_level);
+  weft::StartLog("weft-coordinator", flags.log_level);
   return weft::Main(flags);
 }

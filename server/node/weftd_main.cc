@@ -2,13 +2,11 @@
 
 #include <grp.h>
 #include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -25,6 +23,7 @@
 #include "server/node/raw_backend.h"
 #include "server/node/task_queue.h"
 #include "server/platform/linux/clock.h"
+#include "server/platform/linux/daemon.h"
 #include "server/platform/linux/dax.h"
 #include "server/platform/linux/file_lock.h"
 #include "server/platform/linux/packet_socket.h"
@@ -49,17 +48,6 @@ int Fail(const char* event, const absl::Status& status) {
   spdlog::error("{} reason={} error=\"{}\"", event, ResultName(status),
                 std::string(status.message()));
   return kFailure;
-}
-
-// Blocks the signals that end this process, for it and every thread it will make.
-sigset_t BlockSignals() {
-  signal(SIGPIPE, SIG_IGN);
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return signals;
 }
 
 absl::StatusOr<std::string> ReadBootId() {
@@ -103,19 +91,6 @@ absl::StatusOr<std::unique_ptr<RecordDir>> OpenRecords(const std::string& state_
   return RecordFiles::Open(absl::StrCat(state_dir, "/", current));
 }
 
-// The file appears complete or not at all: scripts wait for it.
-absl::Status WriteReadyFile(const std::string& path, const std::string& text) {
-  if (path.empty()) return absl::OkStatus();
-  const std::string temporary = absl::StrCat(path, ".", getpid());
-  std::ofstream file(temporary, std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file || rename(temporary.c_str(), path.c_str()) != 0) {
-    return absl::FailedPreconditionError(absl::StrCat("cannot write ", path));
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<std::unique_ptr<prometheus::Exposer>> StartMetrics(
     const std::string& address, const std::shared_ptr<NodeMetrics>& metrics, std::string* bound) {
   if (address.empty()) return nullptr;
@@ -143,7 +118,7 @@ absl::Status SetAccess(const PacketSocketOptions& like, const std::string& path)
 }
 
 int Main(const NodeFlags& flags) {
-  const sigset_t signals = BlockSignals();
+  const sigset_t signals = BlockStopSignals();
   for (const std::string& dir : {flags.state_dir, flags.socket_dir}) {
     if (absl::Status s = MakeDir(dir); !s.ok()) return Fail("start_failed", s);
   }
@@ -278,8 +253,6 @@ int main(int argc, char** argv) {
   if (const std::optional<int> code = weft::ParseFlags(argc, argv, weft::HostName(), &flags)) {
     return *code;
   }
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("weftd"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
-  spdlog::set_level(flags.log_level);
+  weft::StartLog("weftd", flags.log_level);
   return weft::Main(flags);
 }
