@@ -158,6 +158,35 @@ void AddFormat(CommandLine& line, CLI::App* noun) {
   verb->add_flag("--wait", arguments->wait, "Wait until pools can have it");
 }
 
+absl::Status Release(Context& context, const std::string& device, bool undo) {
+  const absl::StatusOr<sdk::RpcClient*> daemon = context.LocalDaemon();
+  if (!daemon.ok()) return daemon.status();
+  v1::ReleaseDeviceRequest request;
+  request.set_device(device);
+  request.set_undo(undo);
+  const absl::StatusOr<v1::LocalDeviceInfo> info =
+      (*daemon)->Call(&NodeStub::ReleaseDevice, request);
+  if (!info.ok()) return info.status();
+  context.Print(*info, [undo](const v1::LocalDeviceInfo& info) {
+    return absl::StrCat(undo ? "took " : "gave back ", info.dax_name(), "\n");
+  });
+  return absl::OkStatus();
+}
+
+void AddRelease(CommandLine& line, CLI::App* noun) {
+  struct Arguments {
+    std::string device;
+    bool undo = false;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* const verb = AddVerb(
+      line, noun, "release", "Gives a device of this host back to the driver it had before Weft",
+      [=](Context& context) { return Release(context, arguments->device, arguments->undo); });
+  verb->add_option("DEVICE", arguments->device, "Its name on this host, dax0.0, or its path")
+      ->required();
+  verb->add_flag("--undo", arguments->undo, "Have weftd take it again");
+}
+
 }  // namespace
 
 void AddDeviceCommands(CommandLine& line) {
@@ -165,6 +194,7 @@ void AddDeviceCommands(CommandLine& line) {
   AddList(line, noun);
   AddVerbFor(line, noun, "show", "Shows a device and the hosts that see it", "DEVICE", Show);
   AddFormat(line, noun);
+  AddRelease(line, noun);
   AddDeviceClaimCommand(line, noun);
 }
 

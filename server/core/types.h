@@ -89,6 +89,18 @@ struct Token {
   }
 };
 
+// Some bytes of a device or of a segment.
+struct ByteRange {
+  ByteOffset offset;
+  ByteCount length;
+
+  constexpr ByteOffset end() const { return offset + length; }
+  friend constexpr auto operator<=>(const ByteRange&, const ByteRange&) = default;
+  friend std::ostream& operator<<(std::ostream& out, const ByteRange& r) {
+    return out << "[" << r.offset << "+" << r.length << "]";
+  }
+};
+
 // A contiguous piece of a device.
 struct Extent {
   DeviceId device;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/core/errors.h"
+#include "server/core/ranges.h"
 #include "server/node/exchange.h"
 #include "server/node/label_io.h"
 
@@ -16,6 +17,9 @@ namespace {
 v1::Coherence CoherenceOf(const DaxInfo& info) {
   return info.software_coherent ? v1::SOFTWARE : v1::HARDWARE;
 }
+
+// As many as one LocalDevice may have.
+constexpr size_t kMaxBadRanges = 1024;
 
 v1::LocalDevice ToInventory(const KnownDevice& known) {
   v1::LocalDevice local;
@@ -33,6 +37,11 @@ v1::LocalDevice ToInventory(const KnownDevice& known) {
   local.set_numa_node(known.info.numa_node);
   local.set_numa_distance(known.info.numa_distance);
   local.set_exchange_slots(kExchangeSlots);
+  for (const ByteRange& range : Coarsened(known.bad, kMaxBadRanges)) {
+    v1::ByteRange& bad = *local.add_bad_ranges();
+    bad.set_offset_bytes(range.offset.value());
+    bad.set_length_bytes(range.length.value());
+  }
   return local;
 }
 
@@ -62,7 +71,7 @@ void LogChange(const KnownDevice& known) {
 }
 
 bool SameForUse(const KnownDevice& a, const KnownDevice& b) {
-  return a.info == b.info && a.skipped == b.skipped && a.label == b.label;
+  return a.info == b.info && a.skipped == b.skipped && a.label == b.label && a.bad == b.bad;
 }
 
 }  // namespace
@@ -104,30 +113,36 @@ absl::StatusOr<bool> DeviceCatalog::Rescan() {
 }
 
 KnownDevice DeviceCatalog::Look(const DaxInfo& info, const Devices& before) {
+  const auto old = before.find(info.name);
+  const bool is_same = old != before.end() && old->second.info == info;
   KnownDevice known;
   known.info = info;
-  const auto old = before.find(info.name);
-  if (old != before.end() && old->second.info == info && old->second.device != nullptr) {
-    known.device = old->second.device;
-  } else {
-    absl::StatusOr<std::unique_ptr<Device>> opened = dax_.Open(info);
-    if (!opened.ok()) {
-      known.skipped = opened.status();
-      return known;
-    }
-    known.device = *std::move(opened);
-  }
-  const absl::StatusOr<Label> label = ReadGoodLabel(*known.device);
-  const bool had_label =
-      old != before.end() && old->second.device == known.device && old->second.skipped.ok();
-  if (label.ok()) {
-    known.label = *label;
-  } else if (absl::IsUnavailable(label.status()) && had_label) {
-    known.label = old->second.label;  // nothing can be known now: it is as it was
-  } else {
-    known.skipped = label.status();
-  }
+  if (is_same) known.device = old->second.device;
+  const bool had_label = known.device != nullptr && old->second.skipped.ok();
+  known.skipped = Read(known);
+  if (had_label && absl::IsUnavailable(known.skipped)) return old->second;  // as it was
   return known;
+}
+
+absl::Status DeviceCatalog::Read(KnownDevice& known) {
+  for (;;) {
+    if (known.device == nullptr) {
+      absl::StatusOr<std::unique_ptr<Device>> opened = dax_.Open(known.info);
+      if (!opened.ok()) return opened.status();
+      known.device = *std::move(opened);
+    }
+    const absl::StatusOr<Label> label = ReadGoodLabel(*known.device);
+    if (!label.ok()) return label.status();
+    known.label = *label;
+    const absl::StatusOr<bool> is_other = dax_.SetId(known.info, known.label.device);
+    if (!is_other.ok()) return is_other.status();
+    if (!*is_other) break;
+    known.device = nullptr;
+  }
+  absl::StatusOr<std::vector<ByteRange>> bad = known.device->BadRanges();
+  if (!bad.ok()) return bad.status();
+  known.bad = *std::move(bad);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Label> DeviceCatalog::ReadGoodLabel(Device& device) {
@@ -191,6 +206,18 @@ absl::StatusOr<v1::LocalDeviceInfo> DeviceCatalog::Format(const std::string& nam
   known->label = *std::move(label);
   known->skipped = absl::OkStatus();
   return ToInfo(*known);
+}
+
+absl::StatusOr<v1::LocalDeviceInfo> DeviceCatalog::SetReleased(const std::string& name,
+                                                               bool released) {
+  const absl::StatusOr<KnownDevice> known = FindByName(name);
+  if (!known.ok()) return known.status();
+  const std::string dax_name = known->info.name;
+  if (absl::Status s = dax_.SetReleased(dax_name, released); !s.ok()) return s;
+  if (absl::StatusOr<bool> changed = Rescan(); !changed.ok()) return changed.status();
+  const absl::StatusOr<KnownDevice> now = FindByName(dax_name);
+  if (!now.ok()) return now.status();
+  return ToInfo(*now);
 }
 
 absl::Status DeviceCatalog::SetPool(const DeviceId& id, const Uuid& pool) {

@@ -27,6 +27,8 @@ struct KnownDevice {
   std::shared_ptr<Device> device;
   // Good, if `skipped` is OK.
   Label label;
+  // As Device::BadRanges.
+  std::vector<ByteRange> bad;
   // Why Weft does not use it.
   absl::Status skipped;
 };
@@ -50,6 +52,8 @@ class DeviceCatalog {
 
   // Writes a new label. Errors: as FindByName and weft::FormatDevice.
   absl::StatusOr<v1::LocalDeviceInfo> Format(const std::string& name, bool force);
+  // As Dax::SetReleased, of a device by its name or path; then looks at the host anew.
+  absl::StatusOr<v1::LocalDeviceInfo> SetReleased(const std::string& name, bool released);
   // Writes the pool into the device's label. Errors: as Find and UpdateLabel.
   absl::Status SetPool(const DeviceId& id, const Uuid& pool);
 
@@ -58,6 +62,8 @@ class DeviceCatalog {
   using Devices = std::map<std::string, KnownDevice>;
 
   KnownDevice Look(const DaxInfo& info, const Devices& before);
+  // Opens the device, if it is not open, and fills in what it says of itself.
+  absl::Status Read(KnownDevice& known);
   absl::StatusOr<Label> ReadGoodLabel(Device& device);
   Devices devices() const;
   void SetLabel(const std::string& name, const Label& label);

@@ -21,6 +21,10 @@ const CLI::Validator kEmulated(
     [](const std::string& text) { return Text(ParseEmulatedSpec(text).status()); },
     "path=FILE,size=SIZE[,name=NAME][,coherence=software]");
 
+const CLI::Validator kDevice(
+    [](const std::string& text) { return Text(ParseDeviceSpec(text).status()); },
+    "name=NAME[,coherence=software][,use=no]");
+
 const CLI::Validator kRate([](const std::string& text) { return Text(ParseSize(text).status()); },
                            "BYTES");
 
@@ -55,6 +59,12 @@ std::string Contradiction(const NodeFlags& flags) {
   if (flags.backend != v1::EMULATED && (flags.trust_expiry || !flags.emulated.empty())) {
     return "--trust-expiry and --emulated-device are for --backend=emulated only";
   }
+  if (flags.backend == v1::EMULATED && !flags.devices.empty()) {
+    return "--device is for real devices: --backend=kmod or devdax";
+  }
+  if (flags.backend != v1::KMOD && flags.release_devices) {
+    return "--release-devices is for --backend=kmod, which takes devices over";
+  }
   return "";
 }
 
@@ -68,6 +78,7 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
 
   flags->host_id = host_name;
   std::vector<std::string> emulated;
+  std::vector<std::string> devices;
   std::string backend = "emulated";
   std::string fence_action = "reboot";
   std::string bound = absl::FormatDuration(flags->revoke_bound);
@@ -113,6 +124,12 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
                  "A file that stands in for a device, created if it is not there; may be "
                  "repeated")
       ->check(kEmulated);
+  app.add_option("--device", devices,
+                 "What the kernel does not say of a dax device; may be repeated")
+      ->check(kDevice);
+  app.add_flag("--release-devices", flags->release_devices,
+               "For kmod: when stopped, give devices back to the drivers that had them, but for "
+               "those with segments that this host holds");
   app.add_flag("--allow-raw-devdax", flags->allow_raw_devdax,
                "Use /dev/dax devices although clients get the whole device");
   app.add_flag("--trust-expiry", flags->trust_expiry,
@@ -146,6 +163,7 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
     flags->backend = backend == "kmod" ? v1::KMOD : backend == "devdax" ? v1::DEVDAX : v1::EMULATED;
     flags->fence_action = fence_action == "report" ? FenceAction::kReport : FenceAction::kReboot;
     for (const std::string& text : emulated) flags->emulated.push_back(*ParseEmulatedSpec(text));
+    for (const std::string& text : devices) flags->devices.push_back(*ParseDeviceSpec(text));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsageError;
   }

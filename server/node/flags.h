@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "proto/weft/v1/types.pb.h"
 #include "server/core/types.h"
+#include "server/platform/device_spec.h"
 #include "server/platform/emulated_spec.h"
 #include "server/platform/kmod.h"
 #include "spdlog/common.h"
@@ -32,7 +33,9 @@ struct NodeFlags {
   std::string module_device = "/dev/weft";
   FenceAction fence_action = FenceAction::kReboot;
   std::vector<EmulatedSpec> emulated;
+  std::vector<DeviceSpec> devices;
   bool allow_raw_devdax = false;
+  bool release_devices = false;
   bool trust_expiry = false;
   absl::Duration revoke_bound = absl::Seconds(5);
   absl::Duration rescan_interval = absl::Seconds(10);

@@ -46,6 +46,18 @@ TEST(FlagsTest, MetricsCanBeTurnedOff) {
   EXPECT_EQ(flags.host_id, "h");
 }
 
+TEST(FlagsTest, WhatTheKernelDoesNotSayOfDevices) {
+  NodeFlags flags;
+  EXPECT_EQ(Parse({"--backend=kmod", "--device=name=dax0.0,coherence=software",
+                   "--device=name=dax1.0,use=no", "--release-devices", "--host-id=h"},
+                  &flags),
+            std::nullopt);
+  ASSERT_EQ(flags.devices.size(), 2u);
+  EXPECT_TRUE(flags.devices[0].software_coherent);
+  EXPECT_FALSE(flags.devices[1].use);
+  EXPECT_TRUE(flags.release_devices);
+}
+
 TEST(FlagsTest, WhatCannotBeMeantIsRefused) {
   for (const std::vector<const char*>& wrong : std::vector<std::vector<const char*>>{
            {"--host-id=Not A Name"},
@@ -56,6 +68,9 @@ TEST(FlagsTest, WhatCannotBeMeantIsRefused) {
            {"--backend=devdax", "--allow-raw-devdax", "--trust-expiry"},
            {"--socket-mode=999"},
            {"--scrub-rate=fast"},
+           {"--backend=kmod", "--device=dax0.0"},
+           {"--device=name=dax0.0,use=no"},
+           {"--release-devices"},
            {"--rescan-interval=never"},
            {"--tls-cert=x"},
            {"extra"}}) {

@@ -14,24 +14,10 @@
 #include "server/platform/fake_clock.h"
 #include "server/platform/fake_kmod.h"
 #include "server/platform/fake_random.h"
+#include "server/platform/fake_record_dir.h"
 
 namespace weft {
 namespace {
-
-class MemoryRecords final : public RecordDir {
- public:
-  absl::StatusOr<std::map<std::string, std::string>> ReadAll() override { return records; }
-  absl::Status Write(const std::string& name, const std::string& bytes) override {
-    records[name] = bytes;
-    return absl::OkStatus();
-  }
-  absl::Status Remove(const std::string& name) override {
-    records.erase(name);
-    return absl::OkStatus();
-  }
-
-  std::map<std::string, std::string> records;
-};
 
 // Runs what is posted when it is told to.
 class Tasks final : public Executor {
@@ -84,7 +70,7 @@ class KmodBackendTest : public testing::Test {
   FakeDax dax_;
   DeviceCatalog catalog_{dax_, {clock_, random_, probe_}};
   FakeKmod kmod_;
-  MemoryRecords records_;
+  FakeRecordDir records_;
   Tasks tasks_;
   KmodBackend backend_{kmod_, catalog_, records_, tasks_, KmodBackendOptions()};
   DeviceId id_;

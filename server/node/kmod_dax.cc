@@ -84,13 +84,19 @@ absl::StatusOr<DaxListing> KmodDax::List() {
 
 absl::Status KmodDax::Settle(const DaxInfo& info, const std::vector<KmodDeviceInfo>& taken,
                              bool* changed) {
-  const KmodDeviceInfo* const device = FindByNumber(taken, info.device_number);
+  const KmodDeviceInfo* device = FindByNumber(taken, info.device_number);
   if (device != nullptr && device->dead) {
     // Bound anew, perhaps: its segments are gone for good, and it must be added again.
     *changed = true;
     if (absl::Status s = kmod_.RemoveDevice(device->id); !s.ok()) return s;
-  } else if (device != nullptr) {
-    return absl::OkStatus();
+    device = nullptr;
+  }
+  if (device != nullptr) {
+    const absl::Status may = CheckMayTake(info.name, device->uuid);
+    if (may.ok()) return may;
+    *changed = true;
+    if (absl::Status s = GiveBack(*device, info.name); !s.ok()) return s;
+    return may;
   }
   if (info.driver == kmod_.driver_name()) {
     // An earlier run ended between binding and adding: only device_dax shows the label.
@@ -103,31 +109,106 @@ absl::Status KmodDax::Settle(const DaxInfo& info, const std::vector<KmodDeviceIn
   return absl::OkStatus();
 }
 
+absl::Status KmodDax::CheckMayTake(const std::string& name, const DeviceId& id) {
+  if (unused_.contains(name)) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, v1::NOT_ALLOWED,
+                     absl::StrCat(name, " is not to be used: --device says so"));
+  }
+  const absl::StatusOr<std::map<std::string, std::string>> released = released_.ReadAll();
+  if (!released.ok()) return released.status();
+  if (!released->contains(id.ToString())) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition, v1::NOT_ALLOWED,
+                   absl::StrCat(name,
+                                " was given back; to use it again: weft device release "
+                                "--undo ",
+                                name));
+}
+
+absl::Status KmodDax::GiveBack(const KmodDeviceInfo& device, const std::string& name) {
+  if (absl::Status s = kmod_.RemoveDevice(device.id); !s.ok()) return s;
+  if (absl::Status s = drivers_.Restore(name); !s.ok()) return s;
+  spdlog::info("device_given_back name={} uuid={}", name, device.uuid.ToString());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<DaxInfo> KmodDax::Find(const std::string& name) {
+  absl::StatusOr<DaxListing> listing = raw_.List();
+  if (!listing.ok()) return listing.status();
+  const auto found = std::find_if(listing->usable.begin(), listing->usable.end(),
+                                  [&](const DaxInfo& info) { return info.name == name; });
+  if (found != listing->usable.end()) return *std::move(found);
+  return MakeError(absl::StatusCode::kFailedPrecondition, v1::DEVICE_MISSING,
+                   absl::StrCat(name, " is not there, or has another driver"));
+}
+
+absl::StatusOr<LabelVerdict> KmodDax::ReadVerdict(const DaxInfo& info) {
+  const absl::StatusOr<std::unique_ptr<Device>> device = raw_.Open(info);
+  if (!device.ok()) return device.status();
+  absl::StatusOr<LabelReading> reading = ReadLabel(**device);
+  if (!reading.ok()) return reading.status();
+  return std::move(reading->verdict);
+}
+
 absl::StatusOr<bool> KmodDax::Claim(const DaxInfo& info) {
   // As it is now: another driver than listed may have been restored.
-  const absl::StatusOr<DaxListing> listing = raw_.List();
-  if (!listing.ok()) return listing.status();
-  const auto now = std::find_if(listing->usable.begin(), listing->usable.end(),
-                                [&](const DaxInfo& other) { return other.name == info.name; });
-  if (now == listing->usable.end()) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, v1::DEVICE_MISSING,
-                     absl::StrCat(info.name, " went away while it was looked at"));
-  }
-  absl::StatusOr<std::unique_ptr<Device>> device = raw_.Open(*now);
-  if (!device.ok()) return device.status();
-  const absl::StatusOr<LabelReading> reading = ReadLabel(**device);
-  if (!reading.ok()) return reading.status();
-  if (!LabelStatus(reading->verdict, info.name).ok()) return false;
-  device->reset();  // what has it open keeps it from being bound anew
+  const absl::StatusOr<DaxInfo> now = Find(info.name);
+  if (!now.ok()) return now.status();
+  // Not open any more: what has it open keeps it from being bound anew.
+  const absl::StatusOr<LabelVerdict> verdict = ReadVerdict(*now);
+  if (!verdict.ok()) return verdict.status();
+  if (!LabelStatus(*verdict, info.name).ok()) return false;
+  if (absl::Status s = CheckMayTake(info.name, verdict->label.device); !s.ok()) return s;
   if (absl::Status s = drivers_.Bind(info.name, kmod_.driver_name()); !s.ok()) return s;
   DaxBinding binding(drivers_, info.name);
   const absl::StatusOr<KmodDeviceInfo> added =
-      kmod_.AddDevice(info.path, reading->verdict.label.device, info.software_coherent);
+      kmod_.AddDevice(info.path, verdict->label.device, info.software_coherent);
   if (!added.ok()) return added.status();
   binding.Keep();
   spdlog::info("device_claimed name={} uuid={} driver={}", info.name, added->uuid.ToString(),
                kmod_.driver_name());
   return true;
+}
+
+absl::StatusOr<bool> KmodDax::SetId(const DaxInfo& info, const DeviceId& id) {
+  const absl::StatusOr<std::vector<KmodDeviceInfo>> taken = kmod_.ListDevices();
+  if (!taken.ok()) return taken.status();
+  const KmodDeviceInfo* const device = FindByNumber(*taken, info.device_number);
+  if (device == nullptr || device->uuid == id) return false;
+  if (absl::Status s = kmod_.RemoveDevice(device->id); !s.ok()) return s;
+  const auto added = kmod_.AddDevice(info.path, id, info.software_coherent);
+  if (!added.ok()) return added.status();
+  return true;
+}
+
+absl::Status KmodDax::SetReleased(const std::string& name, bool released) {
+  const absl::StatusOr<DaxInfo> info = Find(name);
+  if (!info.ok()) return info.status();
+  const absl::StatusOr<std::vector<KmodDeviceInfo>> taken = kmod_.ListDevices();
+  if (!taken.ok()) return taken.status();
+  if (const KmodDeviceInfo* const device = FindByNumber(*taken, info->device_number)) {
+    if (!released) return absl::OkStatus();
+    if (absl::Status s = GiveBack(*device, name); !s.ok()) return s;
+    return released_.Write(device->uuid.ToString(), name);
+  }
+  const absl::StatusOr<LabelVerdict> verdict = ReadVerdict(*info);
+  if (!verdict.ok()) return verdict.status();
+  if (absl::Status s = LabelStatus(*verdict, name); !s.ok()) return s;
+  const std::string id = verdict->label.device.ToString();
+  return released ? released_.Write(id, name) : released_.Remove(id);
+}
+
+void KmodDax::GiveBackAll() {
+  const absl::StatusOr<DaxListing> listing = raw_.List();
+  const absl::StatusOr<std::vector<KmodDeviceInfo>> taken = kmod_.ListDevices();
+  if (!listing.ok() || !taken.ok()) return;  // the next daemon finds them as they are
+  for (const DaxInfo& info : listing->usable) {
+    const KmodDeviceInfo* const device = FindByNumber(*taken, info.device_number);
+    if (device == nullptr) continue;
+    const absl::Status status = GiveBack(*device, info.name);
+    if (!status.ok()) {
+      spdlog::warn("device_kept name={} error=\"{}\"", info.name, std::string(status.message()));
+    }
+  }
 }
 
 absl::StatusOr<std::unique_ptr<Device>> KmodDax::Open(const DaxInfo& info) {

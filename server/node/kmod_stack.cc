@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -72,11 +73,19 @@ absl::StatusOr<std::unique_ptr<KmodStack>> KmodStack::Open(const NodeFlags& flag
   LinuxDaxOptions options;
   options.allow_raw_devdax = true;  // to read labels; clients get none of them
   options.module_driver = stack->kmod_->driver_name();
+  options.devices = flags.devices;
   absl::StatusOr<std::unique_ptr<Dax>> raw = LinuxDax::Create(std::move(options));
   if (!raw.ok()) return raw.status();
   stack->raw_dax_ = *std::move(raw);
+  auto released = RecordFiles::Open(absl::StrCat(flags.state_dir, "/released"));
+  if (!released.ok()) return released.status();
+  stack->released_ = *std::move(released);
+  std::set<std::string> unused;
+  for (const DeviceSpec& device : flags.devices) {
+    if (!device.use) unused.insert(device.name);
+  }
   stack->dax_ = std::make_unique<KmodDax>(
-      *stack->raw_dax_, *stack->kmod_, *stack->drivers_,
+      *stack->raw_dax_, *stack->kmod_, *stack->drivers_, *stack->released_, std::move(unused),
       [&kmod = *stack->kmod_](const KmodDeviceInfo& device, const DaxInfo& info) {
         return KmodDevice::Open(kmod, device, info);
       });

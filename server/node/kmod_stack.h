@@ -40,6 +40,9 @@ class KmodStack {
   void RunEvents(NodeMetrics& metrics, const std::function<void(SegmentId)>& released);
   void StopEvents() { kmod_->StopEvents(); }
 
+  // Gives back all devices on which no segment lies. The last call.
+  void ReleaseDevices() { dax_->GiveBackAll(); }
+
  private:
   KmodStack() = default;
 
@@ -47,7 +50,8 @@ class KmodStack {
   std::unique_ptr<RecordDir> driver_records_;
   std::unique_ptr<DaxDrivers> drivers_;
   std::unique_ptr<Dax> raw_dax_;
-  std::unique_ptr<Dax> dax_;
+  std::unique_ptr<RecordDir> released_;
+  std::unique_ptr<KmodDax> dax_;
   KmodBackendOptions options_;
   std::optional<KmodBackend> backend_;
 };

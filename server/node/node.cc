@@ -133,12 +133,31 @@ void Node::ListLocalDevices(Done<v1::ListLocalDevicesResponse> done) {
   });
 }
 
+absl::Status Node::CheckMayManage(const Caller& caller) const {
+  if (caller.uid == 0 || caller.uid == options_.daemon_uid) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kPermissionDenied, v1::NOT_ALLOWED,
+      absl::StrCat(caller.principal, " may not do that: root and weftd's own user may"));
+}
+
+void Node::ReleaseDevice(const Caller& caller, const v1::ReleaseDeviceRequest& request,
+                         Done<v1::LocalDeviceInfo> done) {
+  if (absl::Status s = CheckMayManage(caller); !s.ok()) {
+    done(std::move(s));
+    return;
+  }
+  deps_.blocking.Post([this, request, done = std::move(done)]() mutable {
+    absl::StatusOr<v1::LocalDeviceInfo> info =
+        deps_.catalog.SetReleased(request.device(), !request.undo());
+    if (info.ok()) deps_.executor.Post([this] { ReportInventory(); });
+    done(std::move(info));
+  });
+}
+
 void Node::FormatDevice(const Caller& caller, const v1::FormatDeviceRequest& request,
                         Done<v1::LocalDeviceInfo> done) {
-  if (caller.uid != 0 && caller.uid != options_.daemon_uid) {
-    done(MakeError(
-        absl::StatusCode::kPermissionDenied, v1::NOT_ALLOWED,
-        absl::StrCat(caller.principal, " may not format devices: root and weftd's own user may")));
+  if (absl::Status s = CheckMayManage(caller); !s.ok()) {
+    done(std::move(s));
     return;
   }
   const absl::StatusOr<KnownDevice> known = deps_.catalog.FindByName(request.device());
@@ -176,6 +195,7 @@ void Node::Format(const v1::FormatDeviceRequest& request, Done<v1::LocalDeviceIn
   deps_.blocking.Post([this, request, done = std::move(done)]() mutable {
     absl::StatusOr<v1::LocalDeviceInfo> info =
         deps_.catalog.Format(request.device(), request.force());
+    if (info.ok()) RescanNow();  // what has a label now is taken over
     if (info.ok()) deps_.executor.Post([this] { ReportInventory(); });
     done(std::move(info));
   });

@@ -90,6 +90,8 @@ class Node final : public LocalApi, private SessionObserver {
   void ListLocalDevices(Done<v1::ListLocalDevicesResponse> done) override;
   void FormatDevice(const Caller& caller, const v1::FormatDeviceRequest& request,
                     Done<v1::LocalDeviceInfo> done) override;
+  void ReleaseDevice(const Caller& caller, const v1::ReleaseDeviceRequest& request,
+                     Done<v1::LocalDeviceInfo> done) override;
 
  private:
   v1::Register MakeRegister() override;
@@ -107,6 +109,8 @@ class Node final : public LocalApi, private SessionObserver {
   void ReportInventory();
   v1::NodeStatus Status() const;
   void Format(const v1::FormatDeviceRequest& request, Done<v1::LocalDeviceInfo> done);
+  // Root and the daemon's own user may do what concerns the whole host.
+  absl::Status CheckMayManage(const Caller& caller) const;
   void SetSession(const std::string& session_id, BootTime deadline);
 
   const NodeOptions options_;

@@ -11,6 +11,7 @@
 #include "server/node/fake_signatures.h"
 #include "server/platform/fake_clock.h"
 #include "server/platform/fake_random.h"
+#include "server/platform/fake_record_dir.h"
 
 namespace weft {
 namespace {
@@ -26,21 +27,6 @@ class FakeScanner final : public MappingScanner {
   std::vector<FileMapping> mappings;
   absl::Status error;
   std::vector<std::string> asked;
-};
-
-class MemoryRecords final : public RecordDir {
- public:
-  absl::StatusOr<std::map<std::string, std::string>> ReadAll() override { return records; }
-  absl::Status Write(const std::string& name, const std::string& bytes) override {
-    records[name] = bytes;
-    return absl::OkStatus();
-  }
-  absl::Status Remove(const std::string& name) override {
-    records.erase(name);
-    return absl::OkStatus();
-  }
-
-  std::map<std::string, std::string> records;
 };
 
 class RawBackendTest : public testing::Test {
@@ -72,7 +58,7 @@ class RawBackendTest : public testing::Test {
   DeviceCatalog catalog_{dax_, {clock_, random_, probe_}};
   DeviceId id_;
   FakeScanner scanner_;
-  MemoryRecords records_;
+  FakeRecordDir records_;
   RawBackend backend_{v1::EMULATED, catalog_, scanner_, records_};
 };
 

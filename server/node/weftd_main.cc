@@ -131,6 +131,7 @@ int Main(const NodeFlags& flags) {
   LinuxDaxOptions dax_options;
   dax_options.emulated = flags.emulated;
   dax_options.allow_raw_devdax = flags.allow_raw_devdax;
+  dax_options.devices = flags.devices;
   const auto dax = LinuxDax::Create(std::move(dax_options));
   if (!dax.ok()) return Fail("start_failed", dax.status());
   std::unique_ptr<KmodStack> kmod;
@@ -233,6 +234,7 @@ int Main(const NodeFlags& flags) {
   packet_thread.join();
   if (kmod != nullptr) kmod->StopEvents();
   event_thread.join();
+  if (kmod != nullptr && flags.release_devices) kmod->ReleaseDevices();
   unlink(socket_options->path.c_str());
   spdlog::info("stopped signal={}", signal_number);
   return exit_code;

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/core/errors.h"
 #include "server/core/types.h"
 #include "server/platform/device.h"
 
@@ -76,6 +77,20 @@ class Dax {
   //   PERMISSION_DENIED NOT_ALLOWED        this process may not open it
   //   DATA_LOSS BACKING_FILE_DAMAGED       emulated: the file is shorter than the device
   virtual absl::StatusOr<std::unique_ptr<Device>> Open(const DaxInfo& info) = 0;
+
+  // The label of a device that List() gave as usable has this UUID. True: Open it again, what
+  // was opened before is of no use any more.
+  virtual absl::StatusOr<bool> SetId(const DaxInfo&, const DeviceId&) { return false; }
+
+  // Gives the device back to the driver that had it before Weft, and leaves it alone from
+  // then on, in processes to come too; or takes that back.
+  //   FAILED_PRECONDITION BUSY_PINNED       a segment of this host lies on it
+  //   FAILED_PRECONDITION DEVICE_MISSING    it is not there, or has no label
+  //   UNIMPLEMENTED NOT_SUPPORTED           no devices are taken over
+  virtual absl::Status SetReleased(const std::string& name, bool) {
+    return MakeError(absl::StatusCode::kUnimplemented, v1::NOT_SUPPORTED,
+                     name + ": only with --backend=kmod are devices taken over, and given back");
+  }
 };
 
 }  // namespace weft

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -58,6 +59,9 @@ class Device {
   // hole where the file system can). On success the zeroes are in memory.
   // REQUIRES: length <= kMaxPiece.
   virtual absl::Status Zero(ByteOffset offset, ByteCount length) = 0;
+
+  // What the kernel knows to be bad now: whole pages, in order, none touching another.
+  virtual absl::StatusOr<std::vector<ByteRange>> BadRanges() { return std::vector<ByteRange>(); }
 
   // A new open file description of the whole device, to hand to a client.
   //

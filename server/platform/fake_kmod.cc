@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
+#include "server/core/ranges.h"
 
 namespace weft {
 namespace {
@@ -46,6 +47,11 @@ void FakeKmod::SetPinned(uint64_t pages) {
 void FakeKmod::ReleaseHandles(SegmentId segment) {
   absl::MutexLock lock(&mu_);
   segments_.at(segment).handles.clear();
+}
+
+void FakeKmod::Poison(KmodDeviceId device, ByteRange range) {
+  absl::MutexLock lock(&mu_);
+  bad_[device] = Union(bad_[device], {range});
 }
 
 void FakeKmod::ReleaseHandle(SegmentId segment, Token token) {
@@ -89,17 +95,25 @@ BootTime FakeKmod::deadline() const {
   return deadline_;
 }
 
-absl::StatusOr<KmodDeviceInfo> FakeKmod::AddDevice(const std::string&, const DeviceId& uuid, bool) {
+absl::StatusOr<KmodDeviceInfo> FakeKmod::AddDevice(const std::string& path, const DeviceId& uuid,
+                                                   bool) {
   absl::MutexLock lock(&mu_);
   KmodDeviceInfo device;
   device.id = KmodDeviceId(++last_device_);
   device.uuid = uuid;
-  device.device_number = last_device_;
+  device.device_number = numbers_.try_emplace(path, numbers_.size() + 1).first->second;
   return devices_[device.id] = device;
 }
 
 absl::Status FakeKmod::RemoveDevice(KmodDeviceId device) {
   absl::MutexLock lock(&mu_);
+  for (const auto& [id, segment] : segments_) {
+    for (const KmodRun& run : segment.runs) {
+      for (const KmodExtent& extent : run.extents) {
+        if (extent.device == device) return Refused(v1::BUSY_PINNED);
+      }
+    }
+  }
   return devices_.erase(device) == 1 ? absl::OkStatus() : Refused(v1::DEVICE_MISSING);
 }
 
@@ -108,6 +122,11 @@ absl::StatusOr<std::vector<KmodDeviceInfo>> FakeKmod::ListDevices() {
   std::vector<KmodDeviceInfo> devices;
   for (const auto& [id, device] : devices_) devices.push_back(device);
   return devices;
+}
+
+absl::StatusOr<std::vector<ByteRange>> FakeKmod::ListBadRanges(KmodDeviceId device) {
+  absl::MutexLock lock(&mu_);
+  return bad_[device];
 }
 
 SegmentId FakeKmod::LabelSegment(KmodDeviceId device) const {

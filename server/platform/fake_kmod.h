@@ -32,6 +32,8 @@ class FakeKmod final : public Kmod {
   void SetPinned(uint64_t pages);
   // The last file and mapping of every handle of the segment are gone.
   void ReleaseHandles(SegmentId segment);
+  // The memory of the device fails there.
+  void Poison(KmodDeviceId device, ByteRange range);
   // Those of one handle of this token.
   void ReleaseHandle(SegmentId segment, Token token);
   // The device is unbound from its driver.
@@ -49,6 +51,7 @@ class FakeKmod final : public Kmod {
                                            bool software_coherent) override;
   absl::Status RemoveDevice(KmodDeviceId device) override;
   absl::StatusOr<std::vector<KmodDeviceInfo>> ListDevices() override;
+  absl::StatusOr<std::vector<ByteRange>> ListBadRanges(KmodDeviceId device) override;
   SegmentId LabelSegment(KmodDeviceId device) const override;
   absl::Status CreateSegment(SegmentId segment, Token token, Access mode,
                              const std::vector<KmodRun>& runs) override;
@@ -80,6 +83,8 @@ class FakeKmod final : public Kmod {
   mutable absl::Mutex mu_;
   Segments segments_ ABSL_GUARDED_BY(mu_);
   std::map<KmodDeviceId, KmodDeviceInfo> devices_ ABSL_GUARDED_BY(mu_);
+  std::map<KmodDeviceId, std::vector<ByteRange>> bad_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, uint64_t> numbers_ ABSL_GUARDED_BY(mu_);  // by path, in their order
   uint64_t last_device_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t pinned_ ABSL_GUARDED_BY(mu_) = 0;
   KmodDeadMan dead_man_ ABSL_GUARDED_BY(mu_);

@@ -130,6 +130,8 @@ class Kmod {
                                                    bool software_coherent) = 0;
   virtual absl::Status RemoveDevice(KmodDeviceId device) = 0;
   virtual absl::StatusOr<std::vector<KmodDeviceInfo>> ListDevices() = 0;
+  // Whole pages, in order, none touching another.
+  virtual absl::StatusOr<std::vector<ByteRange>> ListBadRanges(KmodDeviceId device) = 0;
   // Of the first and the last kExtentUnit of the device, one after the other.
   virtual SegmentId LabelSegment(KmodDeviceId device) const = 0;
 

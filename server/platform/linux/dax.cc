@@ -48,13 +48,38 @@ absl::StatusOr<std::unique_ptr<Dax>> LinuxDax::Create(LinuxDaxOptions options) {
   return std::unique_ptr<Dax>(new LinuxDax(std::move(options)));
 }
 
+const DeviceSpec* LinuxDax::SpecOf(const DaxInfo& info) const {
+  const auto spec = std::find_if(options_.devices.begin(), options_.devices.end(),
+                                 [&](const DeviceSpec& s) { return s.name == info.name; });
+  return spec == options_.devices.end() ? nullptr : &*spec;
+}
+
+absl::StatusOr<std::vector<DaxInfo>> LinuxDax::ReadDevices() const {
+  absl::StatusOr<std::vector<DaxInfo>> devices = ReadDaxDevices();
+  if (!devices.ok()) return devices;
+  for (DaxInfo& info : *devices) {
+    const DeviceSpec* const spec = SpecOf(info);
+    info.software_coherent = spec != nullptr && spec->software_coherent;
+  }
+  return devices;
+}
+
+absl::Status LinuxDax::CheckMayUse(const DaxInfo& info) const {
+  const bool is_claimed = !info.driver.empty() && info.driver == options_.module_driver;
+  if (is_claimed) return absl::OkStatus();
+  if (const DeviceSpec* const spec = SpecOf(info); spec != nullptr && !spec->use) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, v1::NOT_ALLOWED,
+                     absl::StrCat(info.name, " is not to be used: --device says so"));
+  }
+  return CheckUsable(info, options_.allow_raw_devdax);
+}
+
 absl::StatusOr<DaxListing> LinuxDax::List() {
-  absl::StatusOr<std::vector<DaxInfo>> real = ReadDaxDevices();
+  absl::StatusOr<std::vector<DaxInfo>> real = ReadDevices();
   if (!real.ok()) return real.status();
   DaxListing listing;
   for (DaxInfo& info : *real) {
-    const bool is_claimed = !info.driver.empty() && info.driver == options_.module_driver;
-    absl::Status why = is_claimed ? absl::OkStatus() : CheckUsable(info, options_.allow_raw_devdax);
+    absl::Status why = CheckMayUse(info);
     if (why.ok()) {
       listing.usable.push_back(std::move(info));
     } else {
@@ -77,7 +102,7 @@ absl::StatusOr<DaxListing> LinuxDax::List() {
 
 absl::StatusOr<std::unique_ptr<Device>> LinuxDax::Open(const DaxInfo& info) {
   if (info.kind == DeviceKind::kEmulated) return FileDevice::Open(info);
-  absl::StatusOr<std::vector<DaxInfo>> real = ReadDaxDevices();
+  const absl::StatusOr<std::vector<DaxInfo>> real = ReadDevices();
   if (!real.ok()) return real.status();
   if (std::find(real->begin(), real->end(), info) == real->end()) {
     return MakeError(absl::StatusCode::kFailedPrecondition, v1::DEVICE_MISSING,

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/platform/dax.h"
+#include "server/platform/device_spec.h"
 #include "server/platform/emulated_spec.h"
 
 namespace weft {
@@ -19,6 +20,9 @@ struct LinuxDaxOptions {
   bool allow_raw_devdax = false;
   // Devices bound to this driver, the kernel module's, are usable too; empty: none.
   std::string module_driver = "";
+  // What is said of real devices. Those that are not to be used are skipped, unless the
+  // module's driver has them: then they are to be given back.
+  std::vector<DeviceSpec> devices = {};
 };
 
 class LinuxDax final : public Dax {
@@ -33,6 +37,11 @@ class LinuxDax final : public Dax {
 
  private:
   explicit LinuxDax(LinuxDaxOptions options) : options_(std::move(options)) {}
+
+  const DeviceSpec* SpecOf(const DaxInfo& info) const;
+  // The real ones, with what is said of them.
+  absl::StatusOr<std::vector<DaxInfo>> ReadDevices() const;
+  absl::Status CheckMayUse(const DaxInfo& info) const;
 
   const LinuxDaxOptions options_;
 };

@@ -8,26 +8,12 @@
 
 #include "gtest/gtest.h"
 #include "server/core/errors.h"
+#include "server/platform/fake_record_dir.h"
 
 namespace weft {
 namespace {
 
 namespace fs = std::filesystem;
-
-class MemoryRecords final : public RecordDir {
- public:
-  absl::StatusOr<std::map<std::string, std::string>> ReadAll() override { return records; }
-  absl::Status Write(const std::string& name, const std::string& bytes) override {
-    records[name] = bytes;
-    return absl::OkStatus();
-  }
-  absl::Status Remove(const std::string& name) override {
-    records.erase(name);
-    return absl::OkStatus();
-  }
-
-  std::map<std::string, std::string> records;
-};
 
 // Files in the place of sysfs: they take what is written, and nothing follows from it. What a
 // kernel makes of it, the test of two hosts with daemons shows.
@@ -57,7 +43,7 @@ class DaxDriverTest : public testing::Test {
   }
 
   fs::path bus_;
-  MemoryRecords records_;
+  FakeRecordDir records_;
 };
 
 TEST_F(DaxDriverTest, ADeviceThatIsBoundAlreadyIsLeftAlone) {

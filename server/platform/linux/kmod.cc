@@ -195,6 +195,17 @@ absl::StatusOr<std::vector<KmodDeviceInfo>> LinuxKmod::ListDevices() {
   return devices;
 }
 
+absl::StatusOr<std::vector<ByteRange>> LinuxKmod::ListBadRanges(KmodDeviceId device) {
+  const auto entries =
+      List<weft_bad_range>(WEFT_BAD_RANGE_LIST, "WEFT_BAD_RANGE_LIST", device.value());
+  if (!entries.ok()) return entries.status();
+  std::vector<ByteRange> ranges;
+  for (const weft_bad_range& entry : *entries) {
+    ranges.push_back({ByteOffset(entry.offset), ByteCount(entry.length)});
+  }
+  return ranges;
+}
+
 SegmentId LinuxKmod::LabelSegment(KmodDeviceId device) const {
   return SegmentId(WEFT_SEGMENT_INTERNAL | device.value());
 }

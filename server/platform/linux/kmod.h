@@ -23,6 +23,7 @@ class LinuxKmod final : public Kmod {
                                            bool software_coherent) override;
   absl::Status RemoveDevice(KmodDeviceId device) override;
   absl::StatusOr<std::vector<KmodDeviceInfo>> ListDevices() override;
+  absl::StatusOr<std::vector<ByteRange>> ListBadRanges(KmodDeviceId device) override;
   SegmentId LabelSegment(KmodDeviceId device) const override;
   absl::Status CreateSegment(SegmentId segment, Token token, Access mode,
                              const std::vector<KmodRun>& runs) override;

@@ -101,6 +101,9 @@ absl::Status KmodDevice::Write(ByteOffset offset, absl::Span<const uint8_t> in) 
 
 absl::Status KmodDevice::Zero(ByteOffset offset, ByteCount length) {
   WEFT_CHECK(length <= kMaxPiece, length.value());
+  if (const absl::StatusOr<ByteOffset> at = InLabels(offset, length); at.ok()) {
+    return kmod_.ZeroSegment(kmod_.LabelSegment(device_.id), kLabelToken, *at, length);
+  }
   const uint64_t unit = kExtentUnit.value();
   const uint64_t begin = offset.value() / unit * unit;
   const uint64_t end = (offset.value() + length.value() + unit - 1) / unit * unit;

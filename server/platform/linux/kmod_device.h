@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "server/platform/dax.h"
@@ -35,6 +36,9 @@ class KmodDevice final : public Device {
   absl::Status Read(ByteOffset offset, absl::Span<uint8_t> out) override;
   absl::Status Write(ByteOffset offset, absl::Span<const uint8_t> bytes) override;
   absl::Status Zero(ByteOffset offset, ByteCount length) override;
+  absl::StatusOr<std::vector<ByteRange>> BadRanges() override {
+    return kmod_.ListBadRanges(device_.id);
+  }
   absl::StatusOr<UniqueFd> OpenForClient(Access access) override;
 
  private:

@@ -35,6 +35,8 @@ class LocalApi {
   virtual void ListLocalDevices(Done<v1::ListLocalDevicesResponse> done) = 0;
   virtual void FormatDevice(const Caller& caller, const v1::FormatDeviceRequest& request,
                             Done<v1::LocalDeviceInfo> done) = 0;
+  virtual void ReleaseDevice(const Caller& caller, const v1::ReleaseDeviceRequest& request,
+                             Done<v1::LocalDeviceInfo> done) = 0;
 };
 
 }  // namespace weft

@@ -79,6 +79,16 @@ class NodeServiceImpl final : public v1::NodeService::CallbackService {
     return reactor;
   }
 
+  grpc::ServerUnaryReactor* ReleaseDevice(grpc::CallbackServerContext* context,
+                                          const v1::ReleaseDeviceRequest* request,
+                                          v1::LocalDeviceInfo* reply) override {
+    const auto caller = Authenticate(api_, *context);
+    if (!caller.ok()) return Refuse(context, caller.status());
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    api_.ReleaseDevice(*caller, *request, FinishWith(reactor, reply));
+    return reactor;
+  }
+
  private:
   LocalApi& api_;
 };
