@@ -41,6 +41,7 @@ static void weft_device_free(struct kref *ref)
 
 	if (dev->bad)
 		weft_bad_put(dev->bad);
+	kvfree(dev->released);
 	kfree_rcu(dev, rcu);
 }
 
@@ -114,7 +115,11 @@ static int weft_device_measure(struct weft_device *dev)
 	dev->capacity = PFN_PHYS(page);
 	if (dev->capacity < 2 * WEFT_UNIT_BYTES)
 		err = -EINVAL;
-	return err;
+	if (err)
+		return err;
+	dev->released = kvcalloc(dev->capacity / WEFT_UNIT_BYTES, sizeof(*dev->released),
+				 GFP_KERNEL_ACCOUNT);
+	return dev->released ? 0 : -ENOMEM;
 }
 
 static int weft_device_publish(struct weft_device *dev)

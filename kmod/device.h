@@ -41,6 +41,8 @@ struct weft_device {
 	bool gone;			/* dead, and its struct pages may vanish */
 	bool closed;			/* to all but its internal segment; under weft_lock */
 	struct rb_root extents;		/* struct weft_piece by offset; under weft_lock */
+	/* By unit: the newest token seen for a segment that had it and has it no more. */
+	struct weft_token *released;	/* under weft_lock */
 	u32 nr_extents;			/* under weft_lock */
 	struct weft_counters stats;
 };

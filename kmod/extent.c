@@ -49,7 +49,19 @@ u64 weft_piece_position(const struct weft_piece *piece, u64 offset)
 	return piece->start + (row * piece->ways + piece->way) * piece->chunk + rest;
 }
 
-static int weft_piece_claim(struct weft_piece *piece)
+/* True if a unit of @piece was released under a later token than @token. */
+static bool weft_piece_is_stale(const struct weft_piece *piece, const struct weft_token *token)
+{
+	u64 unit = piece->offset / WEFT_UNIT_BYTES;
+	u64 end = unit + piece->length / WEFT_UNIT_BYTES;
+
+	for (; unit < end; unit++)
+		if (weft_token_compare(token, &piece->dev->released[unit]) < 0)
+			return true;
+	return false;
+}
+
+static int weft_piece_claim(struct weft_piece *piece, const struct weft_token *in_order)
 {
 	struct weft_device *dev = piece->dev;
 	struct rb_node **link = &dev->extents.rb_node, *parent = NULL;
@@ -62,6 +74,8 @@ static int weft_piece_claim(struct weft_piece *piece)
 	other = weft_piece_after(dev, piece->offset);
 	if (other && other->offset < piece->offset + piece->length)
 		return -EBUSY;
+	if (in_order && weft_piece_is_stale(piece, in_order))
+		return -ESTALE;
 
 	while (*link) {
 		parent = *link;
@@ -74,20 +88,31 @@ static int weft_piece_claim(struct weft_piece *piece)
 	return 0;
 }
 
-static void weft_piece_release(struct weft_piece *piece)
+static void weft_piece_unclaim(struct weft_piece *piece)
 {
 	rb_erase(&piece->node, &piece->dev->extents);
 	piece->dev->nr_extents--;
 }
 
-int weft_batch_claim(struct weft_batch *batch)
+static void weft_piece_release(struct weft_piece *piece, const struct weft_token *token)
+{
+	u64 unit = piece->offset / WEFT_UNIT_BYTES;
+	u64 end = unit + piece->length / WEFT_UNIT_BYTES;
+
+	weft_piece_unclaim(piece);
+	for (; unit < end; unit++)
+		if (weft_token_compare(token, &piece->dev->released[unit]) > 0)
+			piece->dev->released[unit] = *token;
+}
+
+int weft_batch_claim(struct weft_batch *batch, const struct weft_token *in_order)
 {
 	u32 i;
 	int err;
 
 	lockdep_assert_held(&weft_lock);
 	for (i = 0; i < batch->count; i++) {
-		err = weft_piece_claim(&batch->pieces[i]);
+		err = weft_piece_claim(&batch->pieces[i], in_order);
 		if (err)
 			goto release;
 	}
@@ -95,17 +120,17 @@ int weft_batch_claim(struct weft_batch *batch)
 
 release:
 	while (i--)
-		weft_piece_release(&batch->pieces[i]);
+		weft_piece_unclaim(&batch->pieces[i]);
 	return err;
 }
 
-void weft_batch_release(struct weft_batch *batch)
+void weft_batch_release(struct weft_batch *batch, const struct weft_token *token)
 {
 	u32 i;
 
 	lockdep_assert_held(&weft_lock);
 	for (i = 0; i < batch->count; i++)
-		weft_piece_release(&batch->pieces[i]);
+		weft_piece_release(&batch->pieces[i], token);
 }
 
 static int weft_piece_init(struct weft_piece *piece, const struct weft_extent *extent)

@@ -10,6 +10,7 @@
 struct weft_device;
 struct weft_extent;
 struct weft_segment;
+struct weft_token;
 
 /* An extent that belongs to a segment. Does not move in memory while it does. */
 struct weft_piece {
@@ -69,11 +70,14 @@ void weft_batch_free(struct weft_batch *batch);
 
 /*
  * Makes the batch's extents the segment's on their devices. -EBUSY if one belongs to
- * somebody (or to this batch twice), -ENOSPC, -ENODEV if a device died; then none is
+ * somebody (or to this batch twice), -ENOSPC, -ENODEV if a device died, -ESTALE if one
+ * was released under a later token than @in_order (NULL: no matter); then none is
  * claimed. REQUIRES: weft_lock.
  */
-int weft_batch_claim(struct weft_batch *batch);
-void weft_batch_release(struct weft_batch *batch);
+int weft_batch_claim(struct weft_batch *batch, const struct weft_token *in_order);
+
+/* Under @token, the newest that the segment has seen. REQUIRES: weft_lock. */
+void weft_batch_release(struct weft_batch *batch, const struct weft_token *token);
 
 /*
  * A map of @old (NULL: nothing) followed by @batch. Neither is changed until

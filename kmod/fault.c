@@ -56,6 +56,45 @@ static vm_fault_t weft_fault_page(struct vm_fault *vmf, const struct weft_locati
 	return weft_dax_fault(vmf, 0);
 }
 
+/*
+ * Maps a unit that has its 2 MiB entry already, without looking the entry up again:
+ * entries are deleted under the exclusive invalidate_lock only. VM_FAULT_FALLBACK if
+ * the ordinary way must be taken.
+ */
+static vm_fault_t weft_refault_unit(struct vm_fault *vmf, const struct weft_location *at)
+{
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	void *kaddr;
+	int id;
+
+	if (!pmd_none(*vmf->pmd) || !weft_fault_fits(vmf))
+		return ret;
+	id = dax_read_lock();
+	if (!weft_device_kaddr(at->dev, ALIGN_DOWN(at->offset, WEFT_UNIT_BYTES),
+			       WEFT_UNIT_BYTES, &kaddr))
+		ret = weft_insert_unit(vmf, kaddr);
+	dax_read_unlock(id);
+	return ret;
+}
+
+static vm_fault_t weft_fault_unit(struct vm_fault *vmf, struct weft_segment *seg,
+				  const struct weft_location *at)
+{
+	unsigned long unit = vmf->pgoff / WEFT_UNIT_PAGES;
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+
+	if (weft_unit_is_bad(at))
+		return ret;
+	if (test_bit(unit, seg->whole))
+		ret = weft_refault_unit(vmf, at);
+	if (ret != VM_FAULT_FALLBACK)
+		return ret;
+	ret = weft_dax_fault(vmf, WEFT_UNIT_ORDER);
+	if (ret & VM_FAULT_NOPAGE && !test_bit(unit, seg->whole))
+		set_bit(unit, seg->whole);
+	return ret;
+}
+
 /* *@order becomes what was tried, which can be more than what was asked for. */
 static vm_fault_t weft_fault_checked(struct vm_fault *vmf, unsigned int *order,
 				     struct weft_segment *seg, struct weft_location *at)
@@ -65,10 +104,11 @@ static vm_fault_t weft_fault_checked(struct vm_fault *vmf, unsigned int *order,
 	if (pos >= seg->map->size)
 		return VM_FAULT_SIGBUS;
 	weft_map_resolve(seg->map, pos, at);
-	/* Before there can be a page to pin. */
-	set_bit(pos / WEFT_UNIT_BYTES, seg->touched);
+	/* Before there can be a page to pin; a refault need not dirty the line. */
+	if (!test_bit(pos / WEFT_UNIT_BYTES, seg->touched))
+		set_bit(pos / WEFT_UNIT_BYTES, seg->touched);
 	if (*order == WEFT_UNIT_ORDER)
-		return weft_unit_is_bad(at) ? VM_FAULT_FALLBACK : weft_dax_fault(vmf, *order);
+		return weft_fault_unit(vmf, seg, at);
 	return *order ? VM_FAULT_FALLBACK : weft_fault_page(vmf, at, order);
 }
 

@@ -44,6 +44,7 @@ static void weft_evict_inode(struct inode *inode)
 	weft_evict_entries(inode);
 	clear_inode(inode);
 	kvfree(seg->touched);
+	kvfree(seg->whole);
 	if (seg->map)
 		weft_map_free(seg->map);
 }

@@ -38,6 +38,7 @@ static u64 weft_unit_scan(struct weft_segment *seg, unsigned long unit,
 
 	if (reap && !pins) {
 		weft_delete_entries(seg->inode.i_mapping, pos, pos + WEFT_UNIT_BYTES - 1);
+		clear_bit(unit, seg->whole);
 		clear_bit(unit, seg->touched);
 	}
 	return pins;

@@ -74,16 +74,11 @@ int weft_segment_check_token(const struct weft_segment *seg, const struct weft_t
 	return weft_token_compare(token, &seg->last_token) < 0 ? -ESTALE : 0;
 }
 
-/* Room for a bit per unit of @map, with the bits of @seg so far. */
-static unsigned long *weft_touched_create(const struct weft_segment *seg,
-					  const struct weft_map *map)
+/* Room for a bit per unit of @map. */
+static unsigned long *weft_bits_create(const struct weft_map *map)
 {
-	unsigned long *bits = kvcalloc(BITS_TO_LONGS(map->size / WEFT_UNIT_BYTES), sizeof(long),
-				       GFP_KERNEL_ACCOUNT);
-
-	if (bits && seg->map)
-		bitmap_copy(bits, seg->touched, seg->map->size / WEFT_UNIT_BYTES);
-	return bits;
+	return kvcalloc(BITS_TO_LONGS(map->size / WEFT_UNIT_BYTES), sizeof(long),
+			GFP_KERNEL_ACCOUNT);
 }
 
 /* What create and extend share: all that can fail before anything is changed. */
@@ -91,11 +86,13 @@ struct weft_growth {
 	struct weft_batch *batch;
 	struct weft_map *map;
 	unsigned long *touched;
+	unsigned long *whole;
 };
 
 static void weft_growth_drop(struct weft_growth *grow)
 {
 	kvfree(grow->touched);
+	kvfree(grow->whole);
 	if (!IS_ERR_OR_NULL(grow->map))
 		kvfree(grow->map);
 	if (!IS_ERR_OR_NULL(grow->batch))
@@ -125,8 +122,9 @@ static int weft_growth_prepare(struct weft_growth *grow, struct weft_segment *se
 	grow->map = weft_map_create(seg->map, grow->batch);
 	if (IS_ERR(grow->map))
 		return PTR_ERR(grow->map);
-	grow->touched = weft_touched_create(seg, grow->map);
-	return grow->touched ? 0 : -ENOMEM;
+	grow->touched = weft_bits_create(grow->map);
+	grow->whole = weft_bits_create(grow->map);
+	return grow->touched && grow->whole ? 0 : -ENOMEM;
 }
 
 static bool weft_batch_is_dead(const struct weft_batch *batch)
@@ -139,30 +137,47 @@ static bool weft_batch_is_dead(const struct weft_batch *batch)
 	return false;
 }
 
-/* Gives the segment what was prepared and claimed. Mappings stay; cannot fail. */
+/*
+ * Gives the segment what was prepared and claimed. Mappings stay; cannot fail. What faults
+ * have noted is taken over only now, when none is under way.
+ */
 static void weft_growth_commit(struct weft_growth *grow, struct weft_segment *seg)
 {
 	struct weft_map *old_map = seg->map;
-	unsigned long *old_touched = seg->touched;
 
 	weft_segment_freeze(seg);
+	if (old_map) {
+		unsigned long units = old_map->size / WEFT_UNIT_BYTES;
+
+		bitmap_copy(grow->touched, seg->touched, units);
+		bitmap_copy(grow->whole, seg->whole, units);
+	}
 	weft_map_adopt(grow->map, old_map, grow->batch);
 	seg->map = grow->map;
-	seg->touched = grow->touched;
+	swap(seg->touched, grow->touched);
+	swap(seg->whole, grow->whole);
 	i_size_write(&seg->inode, grow->map->size);
 	/* A device that died after the claim may have looked for its segments before. */
 	if (weft_batch_is_dead(grow->batch))
 		seg->dead = true;
 	weft_segment_thaw(seg);
-	kvfree(old_touched);
+	kvfree(grow->touched);
+	kvfree(grow->whole);
 	kvfree(old_map);
+}
+
+/* What the extents' earlier tokens are compared with, if at all. */
+static const struct weft_token *weft_create_order(const struct weft_segment_create *arg)
+{
+	return arg->flags & WEFT_CREATE_IN_ORDER ? &arg->token : NULL;
 }
 
 /*
  * Claims the extents and puts the segment into the table, whole: others may find and
  * freeze it from then on.
  */
-static int weft_segment_insert(struct weft_segment *seg, struct weft_growth *grow)
+static int weft_segment_insert(struct weft_segment *seg, struct weft_growth *grow,
+			       const struct weft_segment_create *arg)
 {
 	int err;
 
@@ -174,7 +189,7 @@ static int weft_segment_insert(struct weft_segment *seg, struct weft_growth *gro
 	err = xa_reserve(&weft_segments, seg->id, GFP_KERNEL_ACCOUNT);
 	if (err)
 		return err;
-	err = weft_batch_claim(grow->batch);
+	err = weft_batch_claim(grow->batch, weft_create_order(arg));
 	if (err) {
 		xa_release(&weft_segments, seg->id);
 		return err;
@@ -239,7 +254,7 @@ int weft_segment_create(struct weft_segment_create *arg, const struct weft_exten
 		goto drop;
 	arg->segment_bytes = grow.map->size;
 	mutex_lock(&weft_lock);
-	err = weft_segment_insert(seg, &grow);
+	err = weft_segment_insert(seg, &grow, arg);
 	mutex_unlock(&weft_lock);
 	if (!err)
 		return 0;
@@ -251,12 +266,12 @@ drop:
 }
 
 /* REQUIRES: seg->lock. */
-static int weft_extend_locked(struct weft_segment *seg, const struct weft_token *token,
+static int weft_extend_locked(struct weft_segment *seg, const struct weft_segment_create *arg,
 			      struct weft_growth *grow)
 {
 	int err;
 
-	err = weft_segment_check_token(seg, token);
+	err = weft_segment_check_token(seg, &arg->token);
 	if (!err)
 		err = weft_segment_check(seg);
 	if (!err)
@@ -264,12 +279,12 @@ static int weft_extend_locked(struct weft_segment *seg, const struct weft_token 
 	if (err)
 		return err;
 	mutex_lock(&weft_lock);
-	err = weft_batch_claim(grow->batch);
+	err = weft_batch_claim(grow->batch, weft_create_order(arg));
 	mutex_unlock(&weft_lock);
 	if (err)
 		return err;
 	weft_growth_commit(grow, seg);
-	seg->last_token = *token;
+	seg->last_token = arg->token;
 	return 0;
 }
 
@@ -287,7 +302,7 @@ int weft_segment_extend(struct weft_segment_create *arg, const struct weft_exten
 	err = weft_growth_begin(&grow, seg, arg, extents);
 	if (!err) {
 		mutex_lock(&seg->lock);
-		err = weft_extend_locked(seg, &arg->token, &grow);
+		err = weft_extend_locked(seg, arg, &grow);
 		arg->segment_bytes = seg->map->size;
 		mutex_unlock(&seg->lock);
 	}
@@ -308,7 +323,7 @@ static void weft_segment_remove(struct weft_segment *seg)
 	xa_erase(&weft_segments, seg->id);
 	weft_nr_segments--;
 	weft_map_for_each_batch(batch, seg->map)
-		weft_batch_release(batch);
+		weft_batch_release(batch, &seg->last_token);
 	mutex_unlock(&weft_lock);
 }
 

@@ -17,7 +17,7 @@
  * what was changed under them.
  *
  *   member                        changed under            read under one of
- *   map, i_size, touched          all three                any
+ *   map, i_size, touched, whole   all three                any
  *   revoked, dead, grant          i_rwsem, invalidate      either, or as a hint none
  *   fence                         all three                either
  *   token, last_token, mode,      lock                     lock
@@ -42,6 +42,7 @@ struct weft_segment {
 	struct mutex lock;		/* what the table above says */
 	struct weft_map *map;
 	unsigned long *touched;		/* a bit per unit that ever had a mapping entry */
+	unsigned long *whole;		/* and one per unit whose entry is one of 2 MiB */
 	bool revoked;
 	bool dead;
 	u64 fence;			/* weft_fence when it was granted or resumed */

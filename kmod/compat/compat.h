@@ -63,6 +63,17 @@ static inline vm_fault_t weft_dax_fault(struct vm_fault *vmf, unsigned int order
 #ifdef WEFT_HAVE_DAX_FOLIOS
 #define WEFT_IDLE_PAGE_REFS 0
 
+static inline vm_fault_t weft_insert_unit(struct vm_fault *vmf, void *kaddr)
+{
+	struct folio *folio = virt_to_folio(kaddr);
+	vm_fault_t ret;
+
+	folio_ref_inc(folio);
+	ret = vmf_insert_folio_pmd(vmf, folio, vmf->flags & FAULT_FLAG_WRITE);
+	folio_put(folio);
+	return ret;
+}
+
 static inline void weft_delete_entries(struct address_space *mapping, loff_t start, loff_t end)
 {
 	dax_delete_mapping_range(mapping, start, end);
@@ -75,6 +86,12 @@ static inline void weft_evict_entries(struct inode *inode)
 }
 #else
 #define WEFT_IDLE_PAGE_REFS 1
+
+static inline vm_fault_t weft_insert_unit(struct vm_fault *vmf, void *kaddr)
+{
+	return vmf_insert_pfn_pmd(vmf, phys_to_pfn_t(__pa(kaddr), PFN_DEV | PFN_MAP),
+				  vmf->flags & FAULT_FLAG_WRITE);
+}
 
 static inline void weft_delete_entries(struct address_space *mapping, loff_t start, loff_t end)
 {

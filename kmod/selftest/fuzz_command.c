@@ -58,6 +58,7 @@ static void make_create(struct fuzz *fuzz, struct weft_segment_create *create)
 		fuzz->extents[i] = random_extent(fuzz);
 	*create = create_command(random_segment(fuzz), fuzz->extents, count);
 	create->token = random_token(fuzz);
+	create->flags = fuzz_one_in(fuzz, 2) ? WEFT_CREATE_IN_ORDER : 0;
 	create->mode = fuzz_one_in(fuzz, 8) ? WEFT_MODE_READ : WEFT_MODE_READ_WRITE;
 	if (fuzz_one_in(fuzz, 4)) {
 		create->stripe_ways = count;

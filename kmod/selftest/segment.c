@@ -102,7 +102,9 @@ struct weft_segment_revoke segment_revoke(uint64_t segment, uint64_t handle,
 		.timeout_ms = timeout_ms,
 	};
 
-	CHECK_EQ(ioctl(control, WEFT_SEGMENT_REVOKE, &revoke), 0);
+	/* What io_uring completes meanwhile interrupts the wait, as a signal would. */
+	while (ioctl(control, WEFT_SEGMENT_REVOKE, &revoke))
+		CHECK_EQ(errno, EINTR);
 	return revoke;
 }
 
@@ -191,7 +193,13 @@ void check_filled(const void *bytes, size_t length, uint64_t seed)
 
 int deadman_arm(uint64_t ms, uint64_t bound_ms)
 {
-	return deadman_arm_at(now_ns() + ms * 1000000, bound_ms);
+	int result;
+
+	/* The caller may have waited for a processor that long. */
+	do {
+		result = deadman_arm_at(now_ns() + ms * 1000000, bound_ms);
+	} while (result && errno == ETIME);
+	return result;
 }
 
 int deadman_arm_at(uint64_t deadline_ns, uint64_t bound_ms)

@@ -9,6 +9,7 @@
 
 #include "access.h"
 #include "harness.h"
+#include "pin.h"
 #include "segment.h"
 
 /* Maps all of a new segment. */
@@ -268,6 +269,59 @@ TEST(extend, runs_beside_faults_and_reads)
 	CHECK_EQ(kill(reader, 0), 0);
 	CHECK_EQ(waitpid(reader, NULL, WNOHANG), 0);
 	CHECK_EQ(segment_info(segment).size_bytes, 44 * UNIT);
+}
+
+/*
+ * Starts a process that holds a page in each unit of @bytes until it is killed, and writes a
+ * byte to @told for each.
+ */
+static pid_t pin_units(char *bytes, int units, int told)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	for (int unit = 0; unit < units; unit++) {
+		pin_take(bytes + unit * UNIT, 1);
+		CHECK_EQ(write(told, "p", 1), 1);
+	}
+	for (;;)
+		pause();
+}
+
+/* Grows a segment while its units are faulted in, pinned, and counted. */
+static void grow_beside_pins(void)
+{
+	enum { HELD = 40, AT_ONCE = 12 };
+	uint64_t segment = segment_make(HELD), next = HELD + 1;
+	struct weft_extent extra[AT_ONCE];
+	int told[2];
+	pid_t holder;
+	char byte;
+
+	CHECK_EQ(pipe(told), 0);
+	holder = pin_units(map_rw(segment_open(segment, WEFT_MODE_READ_WRITE), HELD * UNIT),
+			   HELD, told[1]);
+	for (int held = 0; held < HELD; held++) {
+		CHECK_EQ(read(told[0], &byte, 1), 1);
+		if (held % 6)
+			continue;
+		for (int i = 0; i < AT_ONCE; i++, next++)
+			extra[i] = extent(&dax[next & 1], next / 2 + HELD, 1);
+		CHECK_EQ(segment_extend(segment, extra, AT_ONCE, FIRST), 0);
+	}
+	CHECK_EQ(segment_revoke(segment, 0, FIRST, 0).pages_pinned, HELD);
+	CHECK_EQ(kill(holder, SIGKILL), 0);
+	CHECK_EQ(waitpid(holder, NULL, 0), holder);
+	CHECK_EQ(segment_revoke(segment, 0, FIRST, 10000).state, WEFT_STATE_REVOKED);
+	CHECK_EQ(segment_destroy(segment, FIRST), 0);
+}
+
+/* What a fault notes of its unit is not lost to a growth that is under way. */
+TEST(extend, misses_no_page_pinned_meanwhile)
+{
+	for (int round = 0; round < 15; round++)
+		grow_beside_pins();
 }
 
 TEST(internal_segment, holds_the_label_units_and_nobody_elses_extent)

@@ -192,6 +192,10 @@ struct weft_bad_range {
  * Where a device is coherent by software its extents are invalidated in this
  * host's caches before the call returns.
  *
+ * With WEFT_CREATE_IN_ORDER the token must not be older than the newest one seen for a
+ * segment that had some of the extents before, while the device was added (ESTALE): so
+ * that a command that was long under way, a scrub's too, reaches nothing.
+ *
  *   EEXIST     the id is in use (create)
  *   EBUSY      an extent overlaps one of another segment, or of this one
  *   EINVAL     id is internal or 0; no extents; misaligned; length 0; bad stripe
@@ -199,9 +203,11 @@ struct weft_bad_range {
  *   EFBIG      the segment would be larger than a file can be
  *   ESTALE     (extend) token older than the newest seen, or segment revoked
  */
+#define WEFT_CREATE_IN_ORDER	0x1
+
 struct weft_segment_create {
 	__u32 size;
-	__u32 flags;			/* 0 */
+	__u32 flags;			/* WEFT_CREATE_IN_ORDER */
 	__u64 segment_id;
 	struct weft_token token;
 	__u32 mode;			/* WEFT_MODE_*: the most for opens; extend: 0 */
@@ -298,7 +304,9 @@ struct weft_segment_destroy {
 /*
  * WEFT_SEGMENT_ZERO zeroes whole pages of a segment, bad ones included (their
  * poison is cleared), in pieces of at most 2 MiB, and flushes them to memory. A
- * revoke, the dead-man's too, stops it between pieces.
+ * revoke, the dead-man's too, stops it between pieces. The token is the one that the
+ * segment is granted under (else ESTALE). Bytes of no segment are scrubbed as one of
+ * their own, created in order under the scrub's token.
  *   EINVAL  not multiples of 4096, or past the end
  *   ESTALE, EINTR, EIO, ENODEV  stopped; zeroed_bytes tells how far, from the start
  */
