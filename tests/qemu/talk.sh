@@ -15,11 +15,15 @@ talk_begin() {
   # Open for writing too, so that it has no end while nobody else has it open.
   exec {heard_fd}<>"${work}/heard"
   : >"${work}/heard.log"
-  unheard=() talk_is_over=0
+  unheard=() talk_is_over=0 may_end=
+  trap hosts_kill EXIT
   declare -gA host_pids=()
 }
 
-talk_end() { exec {heard_fd}>&-; }
+talk_end() {
+  trap - EXIT
+  exec {heard_fd}>&-
+}
 
 host_directory() { echo "${work}/${talk_name}-$1"; }
 
@@ -47,7 +51,8 @@ tell() {
 
 # hear PATTERN: waits for a line like it, a shell pattern for the whole line, and leaves the
 # line in `heard`. Each line is heard once; those that come before it stay for later calls.
-# Fails when a guest ends instead, or after a long time; then nothing more is waited for.
+# Fails when a guest ends that is not expected to, or after a long time; then nothing more is
+# waited for.
 hear() {
   local at
   for at in "${!unheard[@]}"; do
@@ -58,12 +63,13 @@ hear() {
       return 0
     fi
   done
-  while ((!talk_is_over)) && read -r -t "${talk_patience_s}" -u "${heard_fd}" heard; do
+  if ((talk_is_over)); then return 1; fi
+  while read -r -t "${talk_patience_s}" -u "${heard_fd}" heard; do
     printf '%(%T)T %s\n' -1 "${heard}" >>"${work}/heard.log"
     # shellcheck disable=SC2053
     [[ "${heard}" == $1 ]] && return 0
     unheard+=("${heard}")
-    [[ "${heard}" == *" ended" ]] && break
+    if [[ "${heard}" =~ ^[^\ ]+\ ended$ && "${heard% ended}" != "${may_end}" ]]; then break; fi
   done
   talk_is_over=1
   echo "# no \"$1\" was heard; the last lines were"
@@ -82,11 +88,16 @@ heard_before() {
 # host_signal NAME SIGNAL: to the guest's whole machine.
 host_signal() { kill "-$2" "$(<"$(host_directory "$1")/pid")"; }
 
+# expect_end NAME: that guest's end no longer ends the talk.
+expect_end() { may_end="$1"; }
+
+host_is_there() { kill -0 "${host_pids["$1"]}" 2>/dev/null; }
+
 # Ends the guests that are still there.
 hosts_kill() {
   local host
   for host in "${!host_pids[@]}"; do
-    if kill -0 "${host_pids["${host}"]}" 2>/dev/null; then host_signal "${host}" KILL || true; fi
+    if host_is_there "${host}"; then host_signal "${host}" KILL || true; fi
   done
 }
 
