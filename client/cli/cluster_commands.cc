@@ -10,6 +10,7 @@
 #include "client/cli/choices.h"
 #include "client/cli/command.h"
 #include "client/cli/table.h"
+#include "client/cli/wait.h"
 #include "proto/weft/v1/cluster.grpc.pb.h"
 #include "proto/weft/v1/grant.grpc.pb.h"
 #include "proto/weft/v1/host.grpc.pb.h"
@@ -58,6 +59,10 @@ std::string HostText(const v1::Host& host) {
   text.Add("boot id", host.boot_id());
   text.Add("weftd", host.weftd_version());
   text.Add("metrics", host.metrics_address());
+  if (host.has_fence() && host.fence().failures() > 0) {
+    text.Add("fence failures", absl::StrCat(host.fence().failures()));
+    text.Add("last of them", host.fence().last_error());
+  }
   return text.ToString();
 }
 
@@ -79,27 +84,57 @@ absl::Status ListHosts(Context& context) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<v1::Host> GetHost(Context& context, const std::string& name) {
+  v1::GetHostRequest request;
+  request.set_name(name);
+  return context.Call(&v1::HostService::Stub::GetHost, request);
+}
+
 absl::Status ShowHost(Context& context, const std::string& text) {
   const absl::StatusOr<std::string> name = HostResource(text);
   if (!name.ok()) return name.status();
-  v1::GetHostRequest request;
-  request.set_name(*name);
-  const absl::StatusOr<v1::Host> host = context.Call(&v1::HostService::Stub::GetHost, request);
+  const absl::StatusOr<v1::Host> host = GetHost(context, *name);
   if (!host.ok()) return host.status();
   context.Print(*host, HostText);
   return absl::OkStatus();
 }
 
-absl::Status FenceHost(Context& context, const std::string& text, bool confirmed) {
+struct FenceOptions {
+  bool confirmed = false;
+  bool force = false;
+  bool wait = false;
+};
+
+absl::Status FenceHost(Context& context, const std::string& text, const FenceOptions& options) {
   const absl::StatusOr<std::string> name = HostResource(text);
   if (!name.ok()) return name.status();
   v1::FenceHostRequest request;
   request.set_name(*name);
-  request.set_confirm_powered_off(confirmed);
-  const absl::StatusOr<v1::Host> host = context.Call(&v1::HostService::Stub::FenceHost, request);
+  request.set_confirm_powered_off(options.confirmed);
+  request.set_force(options.force);
+  absl::StatusOr<v1::Host> host = context.Call(&v1::HostService::Stub::FenceHost, request);
   if (!host.ok()) return host.status();
+  if (options.wait) {
+    const absl::Status waited =
+        WaitUntil(context, absl::StrCat("the fence agent of ", text, " has succeeded"),
+                  [&]() -> absl::StatusOr<bool> {
+                    host = GetHost(context, *name);
+                    if (!host.ok()) return host.status();
+                    return host->state() != v1::HOST_FENCING;
+                  });
+    if (!waited.ok()) return waited;
+  }
   context.Print(*host, HostText);
   return absl::OkStatus();
+}
+
+std::string HostsText(const v1::ClusterStatus& status) {
+  std::string text = absl::StrCat(status.hosts_alive(), " alive of ", status.hosts_total());
+  if (status.hosts_fencing() > 0) absl::StrAppend(&text, ", ", status.hosts_fencing(), " fencing");
+  if (status.hosts_uncertain() > 0) {
+    absl::StrAppend(&text, ", ", status.hosts_uncertain(), " uncertain");
+  }
+  return text;
 }
 
 std::string StatusText(const v1::ClusterStatus& status) {
@@ -110,7 +145,7 @@ std::string StatusText(const v1::ClusterStatus& status) {
            absl::StrCat(status.coordinator_version(), ", up ", Millis(status.uptime_ms())));
   text.Add("revision", absl::StrCat(status.revision()));
   text.Add("epoch", absl::StrCat(status.epoch()));
-  text.Add("hosts", absl::StrCat(status.hosts_alive(), " alive of ", status.hosts_total()));
+  text.Add("hosts", HostsText(status));
   text.Add("pools", absl::StrCat(status.pools()));
   text.Add("segments", absl::StrCat(status.segments()));
   text.Add("grants", absl::StrCat(status.grants()));
@@ -145,15 +180,17 @@ void AddHostCommands(CommandLine& line) {
   CLI::App* const noun = AddNoun(line, "host", "Machines that run weftd");
   AddVerb(line, noun, "list", "Lists hosts", ListHosts);
   AddVerbFor(line, noun, "show", "Shows a host and its session", "HOST", ShowHost);
-  const auto confirmed = std::make_shared<bool>(false);
-  CLI::App* const fence = AddVerbFor(line, noun, "fence", "Frees what a silent host held", "HOST",
-                                     [=](Context& context, const std::string& text) {
-                                       return FenceHost(context, text, *confirmed);
+  const auto options = std::make_shared<FenceOptions>();
+  CLI::App* const fence = AddVerbFor(line, noun, "fence", "Stops a host, then frees what it held",
+                                     "HOST", [=](Context& context, const std::string& text) {
+                                       return FenceHost(context, text, *options);
                                      });
-  fence
-      ->add_flag("--confirm-powered-off", *confirmed,
-                 "You have seen that the host is powered off: it would corrupt memory otherwise")
-      ->required();
+  CLI::Option* const confirmed = fence->add_flag(
+      "--confirm-powered-off", options->confirmed,
+      "Run no fence agent: you have seen that the host is powered off; it would corrupt memory "
+      "otherwise");
+  fence->add_flag("--force", options->force, "Even if its session is alive")->excludes(confirmed);
+  fence->add_flag("--wait", options->wait, "Wait until the fence agent has succeeded");
 }
 
 void AddStatusCommand(CommandLine& line) {

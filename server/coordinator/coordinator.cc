@@ -7,22 +7,29 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/coordinator/state_metrics.h"
+#include "server/core/fencing.h"
 #include "server/rpc/status.h"
 
 namespace weft {
 namespace {
 
-CoreOptions WithRandom(CoreOptions options, Random& random) {
-  options.random_uuid = [&random] { return NewUuid(random); };
-  return options;
+CoreOptions ToCore(const CoordinatorOptions& options, Random& random) {
+  CoreOptions core = options.core;
+  core.random_uuid = [&random] { return NewUuid(random); };
+  core.has_fence_agent = [agents = options.fence_agents](const std::string& host) {
+    return agents.contains(host);
+  };
+  return core;
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(const CoordinatorOptions& options,
                                                                 Store& store, Clock& clock,
-                                                                Random& random) {
-  std::unique_ptr<Coordinator> coordinator(new Coordinator(options, store, clock, random));
+                                                                Random& random,
+                                                                ProgramRunner& programs) {
+  std::unique_ptr<Coordinator> coordinator(
+      new Coordinator(options, store, clock, random, programs));
   absl::StatusOr<std::unique_ptr<ApiServer>> api =
       ApiServer::Start(options.server, {coordinator->executor_, clock, coordinator->metrics_});
   if (!api.ok()) return api.status();
@@ -35,10 +42,14 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(const Coordinato
 }
 
 Coordinator::Coordinator(const CoordinatorOptions& options, Store& store, Clock& clock,
-                         Random& random)
+                         Random& random, ProgramRunner& programs)
     : clock_(clock),
-      runner_(store, clock, WithRandom(options.core, random), *this),
-      executor_(runner_, clock, options.executor) {}
+      runner_(store, clock, ToCore(options, random), *this),
+      executor_(runner_, clock, options.executor),
+      fencer_(options.fence_agents, programs, clock,
+              [this](const FenceOrder& order, const std::string& failure, Command::Done done) {
+                ReportFence(order, failure, std::move(done));
+              }) {}
 
 // Calls that came since Run returned, or without it, are refused, so that they can end.
 Coordinator::~Coordinator() {
@@ -69,6 +80,7 @@ void Coordinator::OnLoaded(const State& state) {
                state.cluster.revision(), state.pools.size(), state.segments.size(),
                state.hosts.size(), state.grants.size());
   api_->OnLoaded(state);
+  fencer_.Reset(FenceOrders(state));
 }
 
 void Coordinator::OnUnloaded(const absl::Status& cause) {
@@ -80,6 +92,18 @@ void Coordinator::OnUnloaded(const absl::Status& cause) {
 void Coordinator::OnCommitted(const State& state, const Changes& changes, uint64_t revision) {
   metrics_.RecordChanges(changes);
   api_->OnCommitted(state, changes, revision);
+  fencer_.Apply(changes.fences);
+}
+
+void Coordinator::ReportFence(const FenceOrder& order, const std::string& failure,
+                              Command::Done done) {
+  Command command;
+  command.run = [order, failure](State& state, const Now& now, Changes& changes) {
+    TakeFenceResult(state, Context{now, /*principal=*/"", /*host=*/""}, order, failure, changes);
+    return absl::OkStatus();
+  };
+  command.done = std::move(done);
+  executor_.Submit(Lane::kSession, std::move(command));
 }
 
 void Coordinator::OnCommit(const absl::Status& status, absl::Duration latency) {

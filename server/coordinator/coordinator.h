@@ -12,9 +12,12 @@
 #include "prometheus/exposer.h"
 #include "server/coordinator/command_runner.h"
 #include "server/coordinator/executor.h"
+#include "server/coordinator/fence_agents.h"
+#include "server/coordinator/fencer.h"
 #include "server/coordinator/metrics.h"
 #include "server/core/state.h"
 #include "server/platform/clock.h"
+#include "server/platform/program.h"
 #include "server/platform/random.h"
 #include "server/rpc/api_server.h"
 #include "server/store/store.h"
@@ -27,6 +30,7 @@ struct CoordinatorOptions {
   ExecutorOptions executor;
   // `host:port` for Prometheus (port 0: any that is free); empty: nowhere.
   std::string metrics_address;
+  FenceAgents fence_agents;
 };
 
 class Coordinator final : private RunnerObserver {
@@ -37,7 +41,8 @@ class Coordinator final : private RunnerObserver {
   //   store; errors of StartServer; FAILED_PRECONDITION: the metrics address is in use.
   static absl::StatusOr<std::unique_ptr<Coordinator>> Start(const CoordinatorOptions& options,
                                                             Store& store, Clock& clock,
-                                                            Random& random);
+                                                            Random& random,
+                                                            ProgramRunner& programs);
 
   // REQUIRES: Run has returned, or was never called.
   ~Coordinator() override;
@@ -45,8 +50,13 @@ class Coordinator final : private RunnerObserver {
   // Serves until Stop; OK then. FAILED_PRECONDITION STORE_IN_USE when the store has
   // another owner: this process must end. To be called once, on a thread of the caller's.
   absl::Status Run() { return executor_.Run(); }
+  // Runs fence agents until Stop: for `fencer().concurrency()` threads of the caller's.
+  Fencer& fencer() { return fencer_; }
   // Makes Run return. Thread-safe, idempotent.
-  void Stop() { executor_.Stop(); }
+  void Stop() {
+    executor_.Stop();
+    fencer_.Stop();
+  }
 
   // With the ports that were bound.
   const std::vector<std::string>& addresses() const { return api_->addresses(); }
@@ -54,8 +64,10 @@ class Coordinator final : private RunnerObserver {
   const std::string& metrics_address() const { return metrics_address_; }
 
  private:
-  Coordinator(const CoordinatorOptions& options, Store& store, Clock& clock, Random& random);
+  Coordinator(const CoordinatorOptions& options, Store& store, Clock& clock, Random& random,
+              ProgramRunner& programs);
 
+  void ReportFence(const FenceOrder& order, const std::string& failure, Command::Done done);
   absl::Status StartMetrics(const std::string& address);
 
   void OnLoaded(const State& state) override;
@@ -68,6 +80,7 @@ class Coordinator final : private RunnerObserver {
   CoordinatorMetrics metrics_;
   CommandRunner runner_;
   CommandExecutor executor_;
+  Fencer fencer_;
   std::string metrics_address_;
   std::shared_ptr<prometheus::Collectable> state_metrics_;
   std::unique_ptr<ApiServer> api_;

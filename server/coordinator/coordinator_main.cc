@@ -5,17 +5,24 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <iostream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/coordinator/coordinator.h"
+#include "server/coordinator/fence_agents.h"
 #include "server/coordinator/flags.h"
+#include "server/core/errors.h"
 #include "server/core/version.h"
 #include "server/platform/linux/clock.h"
 #include "server/platform/linux/daemon.h"
+#include "server/platform/linux/program.h"
 #include "server/platform/linux/random.h"
 #include "server/rpc/status.h"
 #include "server/store/sqlite_store.h"
@@ -53,13 +60,63 @@ std::string ReadyText(const Coordinator& coordinator) {
   return text;
 }
 
+absl::StatusOr<FenceAgents> ReadFenceAgents(const std::string& path) {
+  if (path.empty()) return FenceAgents();
+  std::ifstream file(path);
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  if (!file) return absl::FailedPreconditionError(absl::StrCat("cannot read ", path));
+  absl::StatusOr<FenceAgents> agents = ParseFenceAgents(text);
+  return agents.ok() ? std::move(agents) : Annotate(agents.status(), path);
+}
+
+// Prints a line for each host. Returns the exit code.
+int CheckFenceAgents(const FenceAgents& agents, ProgramRunner& programs) {
+  int code = 0;
+  for (const auto& [host, agent] : agents) {
+    const auto program = programs.Start(ToProgram(host, agent, "monitor"));
+    const auto end = program.ok() ? (*program)->Wait() : program.status();
+    const bool good = end.ok() && end->status == 0;
+    if (!good) code = kFailure;
+    std::cout << host << ": "
+              << (good       ? "ok"
+                  : end.ok() ? absl::StrCat("failed with ", end->status, ": ", end->output)
+                             : std::string(end.status().message()))
+              << std::endl;
+  }
+  return code;
+}
+
+// The coordinator's threads that block in programs. Ends them when it goes.
+class FenceThreads {
+ public:
+  explicit FenceThreads(Fencer& fencer) : fencer_(fencer) {
+    for (size_t i = 0; i < fencer.concurrency(); ++i) {
+      threads_.emplace_back([&fencer] { fencer.Run(); });
+    }
+  }
+  ~FenceThreads() {
+    fencer_.Stop();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+ private:
+  Fencer& fencer_;
+  std::vector<std::thread> threads_;
+};
+
 int Main(const CoordinatorFlags& flags) {
   const sigset_t signals = BlockStopSignals();
+  LinuxProgramRunner programs;
+  const absl::StatusOr<FenceAgents> agents = ReadFenceAgents(flags.fence_config);
+  if (!agents.ok()) return Fail("fence_config_failed", agents.status());
+  if (flags.check_fence_agents) return CheckFenceAgents(*agents, programs);
   auto store = SqliteStore::Open({.path = flags.sqlite_path, .vfs = ""});
   if (!store.ok()) return Fail("store_failed", store.status());
   LinuxClock clock;
   LinuxRandom random;
-  auto coordinator = Coordinator::Start(OptionsFrom(flags), **store, clock, random);
+  CoordinatorOptions options = OptionsFrom(flags);
+  options.fence_agents = *agents;
+  auto coordinator = Coordinator::Start(options, **store, clock, random, programs);
   if (!coordinator.ok()) return Fail("start_failed", coordinator.status());
   if (absl::Status s = WriteReadyFile(flags.ready_file, ReadyText(**coordinator)); !s.ok()) {
     return Fail("start_failed", s);
@@ -74,8 +131,11 @@ int Main(const CoordinatorFlags& flags) {
     kill(getpid(), SIGTERM);  // Wakes the wait below if Run ended by itself.
   });
   int signal_number = 0;
-  sigwait(&signals, &signal_number);
-  (*coordinator)->Stop();
+  {
+    const FenceThreads fence_threads((*coordinator)->fencer());
+    sigwait(&signals, &signal_number);
+    (*coordinator)->Stop();
+  }
   executor.join();
   coordinator->reset();
   if (!result.ok()) return Fail("stopped", result);

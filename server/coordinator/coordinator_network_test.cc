@@ -115,14 +115,14 @@ TEST_F(NetworkTest, MetricsAddressInUse) {
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.metrics_address = coordinator_->metrics_address();
-  const absl::Status status = Coordinator::Start(options, **store, clock_, random_).status();
+  const absl::Status status = Coordinator::Start(options, **store, clock_, random_, programs_).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr(options.metrics_address));
 }
 
 TEST_F(NetworkTest, StoreFailure) {
   TestStore store(std::make_shared<MemoryMedium>());
-  auto coordinator = Coordinator::Start(options_, store, clock_, random_);
+  auto coordinator = Coordinator::Start(options_, store, clock_, random_, programs_);
   ASSERT_TRUE(coordinator.ok()) << coordinator.status();
   coordinator_ = *std::move(coordinator);
   thread_ = std::thread([this] { EXPECT_TRUE(coordinator_->Run().ok()); });
@@ -236,7 +236,7 @@ TEST_F(TlsTest, MissingFile) {
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.server.tls->key = folder_ + "/absent.key";
-  const absl::Status status = Coordinator::Start(options, **store, clock_, random_).status();
+  const absl::Status status = Coordinator::Start(options, **store, clock_, random_, programs_).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("absent.key"));
 }

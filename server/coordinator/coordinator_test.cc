@@ -280,7 +280,7 @@ TEST_F(CoordinatorTest, AddressInUse) {
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.server.listen = {coordinator_->addresses().front()};
-  const auto second = Coordinator::Start(options, **store, clock_, random_);
+  const auto second = Coordinator::Start(options, **store, clock_, random_, programs_);
   EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(options.server.listen.front()));
 }
@@ -290,10 +290,10 @@ TEST_F(CoordinatorTest, AnAddressThatOthersReachNeedsTls) {
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.server.listen = {"0.0.0.0:0"};
-  EXPECT_EQ(ReasonOf(Coordinator::Start(options, **store, clock_, random_).status()),
+  EXPECT_EQ(ReasonOf(Coordinator::Start(options, **store, clock_, random_, programs_).status()),
             v1::BAD_ARGUMENT);
   options.server.allow_insecure = true;
-  EXPECT_TRUE(Coordinator::Start(options, **store, clock_, random_).ok());
+  EXPECT_TRUE(Coordinator::Start(options, **store, clock_, random_, programs_).ok());
 }
 
 }  // namespace

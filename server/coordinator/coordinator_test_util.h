@@ -26,6 +26,7 @@
 #include "server/coordinator/test_host.h"
 #include "server/core/errors.h"
 #include "server/platform/fake_clock.h"
+#include "server/platform/fake_program.h"
 #include "server/platform/fake_random.h"
 #include "server/rpc/status.h"
 #include "server/store/sqlite_store.h"
@@ -68,7 +69,7 @@ class CoordinatorTestBase : public testing::Test {
     auto store = SqliteStore::Open({.path = folder_ + "/store.db", .vfs = ""});
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
-    auto coordinator = Coordinator::Start(options_, *store_, clock_, random_);
+    auto coordinator = Coordinator::Start(options_, *store_, clock_, random_, programs_);
     ASSERT_TRUE(coordinator.ok()) << coordinator.status();
     coordinator_ = *std::move(coordinator);
     thread_ = std::thread([this] { EXPECT_TRUE(coordinator_->Run().ok()); });
@@ -134,6 +135,7 @@ class CoordinatorTestBase : public testing::Test {
   CoordinatorOptions options_;
   FakeClock clock_;
   FakeRandom random_;
+  FakeProgramRunner programs_;
   TestMedium medium_;
   std::unique_ptr<SqliteStore> store_;
   std::unique_ptr<Coordinator> coordinator_;

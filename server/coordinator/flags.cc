@@ -59,6 +59,12 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, CoordinatorFlag
   app.add_option("--session-ttl", ttl, "The lease of a host; it renews at a third of it")
       ->check(kTtl)
       ->capture_default_str();
+  CLI::Option* fence_config =
+      app.add_option("--fence-config", flags->fence_config,
+                     "JSON file that names the fence agent of each host that has one");
+  app.add_flag("--check-fence-agents", flags->check_fence_agents,
+               "Run the action \"monitor\" of each, say what came of it, and exit")
+      ->needs(fence_config);
   app.add_option("--log-level", level)
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();

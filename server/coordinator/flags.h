@@ -22,6 +22,8 @@ struct CoordinatorFlags {
   bool insecure = false;
   absl::Duration session_ttl = absl::Seconds(10);
   spdlog::level::level_enum log_level = spdlog::level::info;
+  std::string fence_config;  // empty: there are no fence agents
+  bool check_fence_agents = false;
   // Written, once the coordinator serves, with what it is bound to; empty: none.
   std::string ready_file;
 };

@@ -61,6 +61,11 @@ void AppendCluster(const v1::ClusterStatus& status,
   };
   add("weft_coordinator_sessions", "Hosts whose session is alive.", status.hosts_alive());
   add("weft_coordinator_hosts", "Hosts that are known.", status.hosts_total());
+  add("weft_coordinator_hosts_fencing", "Hosts that a fence agent has to stop.",
+      status.hosts_fencing());
+  add("weft_coordinator_hosts_uncertain",
+      "Silent hosts that may still touch what they held, and nobody is at work on it.",
+      status.hosts_uncertain());
   add("weft_coordinator_grants", "Grants that hosts have.", status.grants());
   add("weft_coordinator_scrubs", "Scrubs that are not finished.", status.scrubs_pending());
   add("weft_coordinator_revision", "The revision of the last change.", status.revision());

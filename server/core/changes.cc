@@ -26,6 +26,7 @@ void Changes::Append(Changes later) {
   for (auto& [host, by_key] : later.assignments) {
     for (auto& [key, assignment] : by_key) assignments[host][key] = std::move(assignment);
   }
+  for (const auto& [order, wanted] : later.fences) fences[order] = wanted;
 }
 
 }  // namespace weft

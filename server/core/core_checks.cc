@@ -170,7 +170,7 @@ void CoreChecks::CheckGrants() {
     const v1::Grant& grant = record.grant();
     if (state.hosts.at(key.second).releasing.contains(key.first)) continue;
     const v1::HostState host = state.hosts.at(key.second).record.host().state();
-    EXPECT_TRUE(host == v1::HOST_ALIVE || host == v1::HOST_UNCERTAIN) << grant.name();
+    EXPECT_NE(host, v1::HOST_DOWN) << grant.name();
     EXPECT_TRUE(state.hosts.at(key.second).grants.contains(key.first)) << grant.name();
     ASSERT_TRUE(state.segment_by_id.contains(key.first)) << grant.name();
     for (const std::string& other : HoldersOf(state, key.first)) {
@@ -182,7 +182,27 @@ void CoreChecks::CheckGrants() {
   }
   for (const auto& [id, host] : state.hosts) {
     EXPECT_EQ(host.session.has_value(), host.record.host().state() == v1::HOST_ALIVE) << id;
+    EXPECT_TRUE(host.scrubs.empty() || host.record.host().state() != v1::HOST_DOWN) << id;
   }
+}
+
+void CoreChecks::CheckFences() {
+  const State& state = cluster_.state();
+  std::vector<FenceOrder> fences;
+  for (const auto& [id, host] : state.hosts) {
+    const v1::Host& record = host.record.host();
+    EXPECT_EQ(record.has_fence(), record.state() == v1::HOST_FENCING) << id;
+    if (!record.has_fence()) continue;
+    EXPECT_LE(record.fence().id(), state.cluster.last_fence_id()) << id;
+    const bool known = std::count(fences_before_.begin(), fences_before_.end(),
+                                  FenceOrder{id, record.fence().id()}) > 0;
+    EXPECT_TRUE(known || record.fence().id() > last_fence_id_) << id << ": an id is used again";
+    fences.push_back({id, record.fence().id()});
+  }
+  EXPECT_EQ(FenceOrders(state), fences);
+  EXPECT_EQ(std::vector(cluster_.fences.begin(), cluster_.fences.end()), fences);
+  fences_before_ = std::move(fences);
+  last_fence_id_ = state.cluster.last_fence_id();
 }
 
 void CoreChecks::CheckTokens() {
@@ -230,6 +250,7 @@ void CoreChecks::CheckLoaded(const std::set<std::string>& in_step) {
 void CoreChecks::Check(const std::set<std::string>& in_step) {
   CheckBytes();
   CheckGrants();
+  CheckFences();
   CheckTokens();
   CheckAttachments();
   CheckLoaded(in_step);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "server/core/core_test_util.h"
+#include "server/core/fencing.h"
 #include "server/core/state.h"
 
 namespace weft {
@@ -37,6 +38,7 @@ class CoreChecks {
   // Invariant 5: what leaves a segment, or joins a pool, is zeroed before it is free.
   void CheckScrubbed(const std::map<DeviceId, Units>& owners);
   void CheckGrants();
+  void CheckFences();
   // Invariant 3.
   void CheckTokens();
   void CheckAttachments();
@@ -49,6 +51,8 @@ class CoreChecks {
   std::map<DeviceId, std::set<uint64_t>> dirty_;
   std::map<uint64_t, Token> newest_token_;                      // by segment
   std::map<std::pair<uint64_t, std::string>, Token> token_of_;  // by segment and host
+  std::vector<FenceOrder> fences_before_;
+  uint64_t last_fence_id_ = 0;
 };
 
 }  // namespace weft

@@ -14,9 +14,11 @@
 #include "gtest/gtest.h"
 #include "server/core/core_checks.h"
 #include "server/core/core_test_util.h"
+#include "server/core/fencing.h"
 #include "server/core/grants.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
+#include "server/core/names.h"
 #include "server/core/pools.h"
 #include "server/core/segments.h"
 #include "server/core/sessions.h"
@@ -34,6 +36,7 @@ CoreOptions Options() {
   options.max_scrubs_per_host = 2;
   options.max_segment_extents = 12;
   options.max_allocation_extents = 6;
+  options.has_fence_agent = [](const std::string& host) { return host != "h3"; };
   return options;
 }
 
@@ -45,7 +48,8 @@ struct Machine {
   std::set<std::string> missing;  // device UUIDs
   // What clients have mapped: segment id -> token. The grant must outlive it.
   std::map<uint64_t, v1::Token> mapped;
-  // Of these, those that only the clients can give up.
+  // Of these, those that only the clients, or the machine's end, can give up: the backend
+  // cannot revoke them, or their pool does not trust it.
   std::set<uint64_t> unrevocable;
 };
 
@@ -96,6 +100,9 @@ class CoreProperties : public testing::TestWithParam<uint64_t> {
   void WorkSome();
   void LieSome();
   void FenceSome();
+  void RunFenceAgents();
+  uint64_t FenceOf(const std::string& host);
+  void StopMachine(const std::string& host);
   void LetTimePass();
   void ChangeHardware();
   void ForgetWhatWasTakenBack();
@@ -194,6 +201,7 @@ void CoreProperties::MakePool() {
     v1::CreatePoolRequest request;
     request.set_pool_id(AnyPool().substr(6));
     request.mutable_pool()->set_default_placement(static_cast<v1::Placement>(Below(6)));
+    request.mutable_pool()->set_fencing(static_cast<v1::FencingPolicy>(Below(4)));
     for (uint64_t n = Below(3); n > 0; --n) request.add_devices(AnyDevice());
     (void)Run(CreatePool, request);
   }
@@ -245,7 +253,10 @@ void CoreProperties::AcquireSome() {
   if (!acquired.ok()) return;
   Machine& machine = machines_[host];
   const uint64_t segment = acquired->grant().segment_id();
-  if (!machine.mapped.contains(segment) && !machine.can_revoke) machine.unrevocable.insert(segment);
+  const PoolState& pool = **FindPool(
+      cluster_.state(), FormatPoolName(ParseSegmentName(acquired->segment().name())->pool));
+  const bool trusted = machine.can_revoke && pool.record.pool().fencing() == v1::LEASE;
+  if (!machine.mapped.contains(segment) && !trusted) machine.unrevocable.insert(segment);
   // A reply that is lost on the way leaves the host with the token it had.
   if (!machine.mapped.contains(segment) || OneIn(2)) {
     machine.mapped[segment] = acquired->grant().token();
@@ -325,8 +336,37 @@ void CoreProperties::FenceSome() {
   const std::string host = AnyHost();
   v1::FenceHostRequest request;
   request.set_name("hosts/" + host);
-  request.set_confirm_powered_off(true);
-  if (!Run(FenceHost, request).ok()) return;
+  request.set_force(OneIn(4));
+  request.set_confirm_powered_off(OneIn(3));
+  // An operator confirms what is so.
+  if (request.confirm_powered_off() && !IsAlive(cluster_.state(), host)) StopMachine(host);
+  const bool was_alive = IsAlive(cluster_.state(), host);
+  if (!Run(FenceHost, request).ok() || !was_alive) return;
+  // Its lease still runs: nothing is taken back yet.
+  for (const auto& [segment, token] : machines_[host].mapped) {
+    machines_[host].unrevocable.insert(segment);
+  }
+}
+
+void CoreProperties::RunFenceAgents() {
+  const std::vector<FenceOrder> orders = FenceOrders(cluster_.state());
+  if (orders.empty()) return;
+  FenceOrder order = orders[Below(orders.size())];
+  // An agent that an earlier leader started, or that another fence was for.
+  if (OneIn(4)) order.fence_id = 1 + Below(order.fence_id);
+  const std::string failure = OneIn(3) ? "no route" : "";
+  if (failure.empty() && order.fence_id == FenceOf(order.host)) StopMachine(order.host);
+  (void)cluster_.Run([&](State& state, const Context& context, Changes& changes) {
+    TakeFenceResult(state, context, order, failure, changes);
+    return absl::OkStatus();
+  });
+}
+
+uint64_t CoreProperties::FenceOf(const std::string& host) {
+  return cluster_.state().hosts.at(host).record.host().fence().id();
+}
+
+void CoreProperties::StopMachine(const std::string& host) {
   machines_[host].mapped.clear();
   machines_[host].unrevocable.clear();
 }
@@ -395,7 +435,7 @@ void CoreProperties::Step() {
   } else if (dice < 93) {
     LieSome();
   } else if (dice < 94) {
-    FenceSome();
+    OneIn(2) ? FenceSome() : RunFenceAgents();
   } else if (dice < 95) {
     cluster_.Restart();
     in_step_.clear();

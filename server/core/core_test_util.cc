@@ -37,6 +37,13 @@ void TestCluster::Commit(Changes changes) {
     }
   }
   std::move(changes.events.begin(), changes.events.end(), std::back_inserter(events));
+  for (const auto& [order, wanted] : changes.fences) {
+    if (wanted) {
+      fences.insert(order);
+    } else {
+      fences.erase(order);
+    }
+  }
   for (auto& [host, by_key] : changes.assignments) {
     for (auto& [key, assignment] : by_key) {
       if (assignment.has_value()) {

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -75,6 +76,7 @@ class TestCluster {
   std::map<std::string, std::string> store;                               // what is durable
   std::map<std::string, std::map<std::string, v1::Assignment>> assigned;  // by host
   std::vector<v1::Event> events;
+  std::set<FenceOrder> fences;                  // as whoever runs agents would know them
   std::map<std::string, std::string> sessions;  // by host
   std::vector<std::string> frozen;
   std::vector<v1::LocalDevice> devices;

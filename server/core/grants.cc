@@ -56,11 +56,24 @@ absl::Status CheckOpenable(const v1::Segment& segment) {
                    absl::StrCat(segment.name(), " is being deleted"));
 }
 
-absl::Status Held(const v1::Segment& segment, const v1::Grant& holder) {
+// How a holder's grant can come to an end.
+std::string WayOut(const State& state, const std::string& host) {
+  switch (state.hosts.at(host).record.host().state()) {
+    case v1::HOST_FENCING:
+      return "which is being fenced: try again when that is over";
+    case v1::HOST_UNCERTAIN:
+      return "which is silent and may still have it mapped: start its weftd again, or `weft host "
+             "fence` it";
+    default:
+      return "close it there first";
+  }
+}
+
+absl::Status Held(const State& state, const v1::Segment& segment, const v1::Grant& holder) {
   return MakeError(absl::StatusCode::kFailedPrecondition, v1::HELD,
                    absl::StrCat(segment.name(), " is ", v1::SharingMode_Name(segment.sharing()),
                                 " and held ", v1::AccessMode_Name(holder.mode()), " by ",
-                                holder.host(), ": close it there first"));
+                                holder.host(), ": ", WayOut(state, *ParseHostName(holder.host()))));
 }
 
 // Whether another host's grant excludes a new one of `mode`.
@@ -86,7 +99,7 @@ absl::Status CheckOthers(const State& state, const v1::Segment& segment, const s
   for (auto it = FirstGrant(state, id); it != state.grants.end() && it->first.first == id; ++it) {
     if (IsReleasing(state, id, it->first.second)) continue;
     if (it->first.second != host && Excludes(segment, it->second.grant(), mode)) {
-      return Held(segment, it->second.grant());
+      return Held(state, segment, it->second.grant());
     }
   }
   return absl::OkStatus();
@@ -170,7 +183,7 @@ absl::StatusOr<v1::AcquireGrantResponse> AcquireGrant(State& state, const Contex
   auto existing = state.grants.find({id, host});
   if (existing != state.grants.end() && !IsReleasing(state, id, host)) {
     const v1::Grant& grant = existing->second.grant();
-    if (grant.state() == v1::GRANT_REVOKING) return Held(segment, grant);
+    if (grant.state() == v1::GRANT_REVOKING) return Held(state, segment, grant);
     if (grant.mode() >= mode) return Reply(state, grant, segment);
   }
   if (absl::Status s = CheckOthers(state, segment, host, mode); !s.ok()) return s;

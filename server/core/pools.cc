@@ -33,10 +33,6 @@ absl::Status CheckPolicy(const v1::Pool& pool) {
         "default_placement must be PACK, SPREAD or LOCAL: a striped segment says so itself, with "
         "its stripe");
   }
-  if (pool.fencing() == v1::AGENT) {
-    return MakeError(absl::StatusCode::kUnimplemented, v1::NOT_SUPPORTED,
-                     "fencing by agent is not offered: create the pool with fencing LEASE");
-  }
   if (!v1::FencingPolicy_IsValid(pool.fencing())) return BadArgument("fencing is not a policy");
   if (pool.revoke_grace_ms() > kMaxRevokeGraceMs) {
     return BadArgument(absl::StrCat("revoke_grace_ms is ", pool.revoke_grace_ms(), "; at most ",
@@ -114,7 +110,8 @@ absl::StatusOr<v1::Pool> CreatePool(State& state, const Context& context,
   record.set_default_placement(asked.default_placement() == v1::PLACEMENT_UNSPECIFIED
                                    ? v1::PACK
                                    : asked.default_placement());
-  record.set_fencing(v1::LEASE);
+  record.set_fencing(asked.fencing() == v1::FENCING_POLICY_UNSPECIFIED ? v1::LEASE
+                                                                       : asked.fencing());
   record.set_revoke_grace_ms(asked.revoke_grace_ms());
   record.set_create_time_unix_ms(context.now.unix_ms);
   changes.Put(keys::Pool(request.pool_id()), pool->record);

@@ -169,9 +169,8 @@ void AssignScrubsTo(State& state, const Context& context, const std::string& hos
   }
 }
 
-void AbandonScrubs(State& state, const Context& context, const std::string& host,
+void AbandonScrubs(State& state, const Context& context, absl::btree_set<uint64_t> scrubs,
                    Changes& changes) {
-  const absl::btree_set<uint64_t> scrubs = state.hosts.at(host).scrubs;
   for (const uint64_t scrub_id : scrubs) {
     Abandon(state, scrub_id, changes);
     AssignScrubs(state, context, FromProto(state.scrubs.at(scrub_id).extents(0)).device, changes);

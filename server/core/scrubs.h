@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "proto/weft/v1/session.pb.h"
 #include "server/core/state.h"
 
@@ -29,8 +30,10 @@ void AssignScrubs(State& state, const Context& context, const DeviceId& device, 
 void AssignScrubsTo(State& state, const Context& context, const std::string& host,
                     Changes& changes);
 
-// The host cannot write to memory any more: what it had not zeroed waits for another.
-void AbandonScrubs(State& state, const Context& context, const std::string& host, Changes& changes);
+// The hosts that have `scrubs` cannot write there any more: what is not zeroed waits for
+// another. REQUIRES: a host has each.
+void AbandonScrubs(State& state, const Context& context, absl::btree_set<uint64_t> scrubs,
+                   Changes& changes);
 
 // The host makes no store to `device` any more, or to another memory than was proved: what
 // it had not zeroed waits. The caller goes on with AssignScrubs and AssignScrubsTo.

@@ -8,6 +8,7 @@
 #include "server/core/devices.h"
 #include "server/core/errors.h"
 #include "server/core/events.h"
+#include "server/core/fencing.h"
 #include "server/core/grants.h"
 #include "server/core/inventory.h"
 #include "server/core/keys.h"
@@ -37,15 +38,6 @@ absl::Duration LeaseOf(const v1::Host& host) {
 
 absl::Duration ExpiryOf(const HostState& host) {
   return host.session->renewed_at + LeaseOf(host.record.host());
-}
-
-v1::Host View(const HostState& host, Now now) {
-  v1::Host view = host.record.host();
-  view.set_grants(host.grants.size() - host.releasing.size());
-  if (host.session.has_value()) {
-    view.set_renewal_age_ms(absl::ToInt64Milliseconds(now.monotonic - host.session->renewed_at));
-  }
-  return view;
 }
 
 absl::Status CheckRegister(const State& state, const v1::Register& request) {
@@ -81,8 +73,11 @@ absl::Status CheckRegister(const State& state, const v1::Register& request) {
 
 absl::Status CheckMayRegister(const HostState& host, const v1::Register& request) {
   if (host.record.host().state() == v1::HOST_FENCING) {
-    return Precondition(
-        v1::FENCED, absl::StrCat(request.host_id(), " is being fenced: wait until that is over"));
+    return Precondition(v1::FENCED,
+                        absl::StrCat(request.host_id(),
+                                     " is being fenced: it can register when its fence agent has "
+                                     "succeeded; `weft host show ",
+                                     request.host_id(), "` says what keeps it"));
   }
   if (host.session.has_value() && host.record.host().boot_id() != request.boot_id()) {
     return Precondition(
@@ -93,12 +88,6 @@ absl::Status CheckMayRegister(const HostState& host, const v1::Register& request
                      "register when the lease ends; otherwise give it another host id"));
   }
   return absl::OkStatus();
-}
-
-// Frees all that the host had. REQUIRES: it cannot touch memory any more.
-void FreeAll(State& state, const Context& context, const std::string& id, Changes& changes) {
-  StartReleasing(state, id, state.hosts.at(id).grants, changes);
-  AbandonScrubs(state, context, id, changes);
 }
 
 // The host came back after its session had expired and says what it still maps: the rest
@@ -130,7 +119,7 @@ void BeginSession(State& state, const Context& context, const std::string& id,
   } else {
     KeepOnlyHeld(state, id, request, changes);
     // A host's own writes stop at its deadline, and that is long past.
-    AbandonScrubs(state, context, id, changes);
+    AbandonScrubs(state, context, host.scrubs, changes);
   }
 }
 
@@ -161,20 +150,6 @@ void KeepDistrust(const store::v1::HostRecord& before, store::v1::HostRecord& re
   v1::Host& host = *record.mutable_host();
   host.set_can_revoke(host.can_revoke() && before.host().can_revoke());
   record.set_trust_expiry(record.trust_expiry() && before.trust_expiry());
-}
-
-void Expire(State& state, const Context& context, const std::string& id, Changes& changes) {
-  HostState& host = state.hosts.at(id);
-  host.session.reset();
-  const bool lets_go = host.record.host().can_revoke() || host.record.trust_expiry();
-  const bool has_nothing = host.grants.empty() && host.scrubs.empty();
-  host.record.mutable_host()->set_state(lets_go || has_nothing ? v1::HOST_DOWN
-                                                               : v1::HOST_UNCERTAIN);
-  changes.Put(keys::Host(id), host.record);
-  Emit(state, context, v1::HOST_EXPIRED, host.record.host().name(), "",
-       v1::HostState_Name(host.record.host().state()), changes);
-  DetachAll(state, context, id, changes);
-  if (lets_go) FreeAll(state, context, id, changes);
 }
 
 }  // namespace
@@ -292,14 +267,24 @@ absl::Duration Tick(State& state, const Context& context, Changes& changes) {
   if (overdue.empty() || first >= context.now.monotonic) {
     return more ? context.now.monotonic : first;
   }
-  Expire(state, context, overdue, changes);
+  state.hosts.at(overdue).session.reset();
+  SettleExpired(state, context, overdue, changes);
   return context.now.monotonic;
+}
+
+v1::Host ViewOf(const HostState& host, Now now) {
+  v1::Host view = host.record.host();
+  view.set_grants(host.grants.size() - host.releasing.size());
+  if (host.session.has_value()) {
+    view.set_renewal_age_ms(absl::ToInt64Milliseconds(now.monotonic - host.session->renewed_at));
+  }
+  return view;
 }
 
 absl::StatusOr<v1::Host> GetHost(const State& state, Now now, const v1::GetHostRequest& request) {
   absl::StatusOr<std::string> id = FindHost(state, request.name());
   if (!id.ok()) return id.status();
-  return View(state.hosts.at(*id), now);
+  return ViewOf(state.hosts.at(*id), now);
 }
 
 absl::StatusOr<v1::ListHostsResponse> ListHosts(const State& state, Now now,
@@ -313,31 +298,9 @@ absl::StatusOr<v1::ListHostsResponse> ListHosts(const State& state, Now now,
       response.set_next_page_token(EncodePageToken(std::prev(it)->first));
       break;
     }
-    *response.add_hosts() = View(it->second, now);
+    *response.add_hosts() = ViewOf(it->second, now);
   }
   return response;
-}
-
-absl::StatusOr<v1::Host> FenceHost(State& state, const Context& context,
-                                   const v1::FenceHostRequest& request, Changes& changes) {
-  absl::StatusOr<std::string> id = FindHost(state, request.name());
-  if (!id.ok()) return id.status();
-  if (!request.confirm_powered_off()) {
-    return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT,
-                     absl::StrCat("see that ", *id,
-                                  " is powered off, then confirm it with "
-                                  "--confirm-powered-off"));
-  }
-  HostState& host = state.hosts.at(*id);
-  if (host.session.has_value()) {
-    return Precondition(v1::IN_USE, absl::StrCat(*id, " is alive: its session is not over"));
-  }
-  host.record.mutable_host()->set_state(v1::HOST_DOWN);
-  changes.Put(keys::Host(*id), host.record);
-  Emit(state, context, v1::HOST_FENCED, host.record.host().name(), "", "confirmed by hand",
-       changes);
-  FreeAll(state, context, *id, changes);
-  return View(host, context.now);
 }
 
 }  // namespace weft

@@ -50,8 +50,8 @@ absl::Duration Tick(State& state, const Context& context, Changes& changes);
 absl::StatusOr<v1::Host> GetHost(const State& state, Now now, const v1::GetHostRequest& request);
 absl::StatusOr<v1::ListHostsResponse> ListHosts(const State& state, Now now,
                                                 const v1::ListHostsRequest& request);
-absl::StatusOr<v1::Host> FenceHost(State& state, const Context& context,
-                                   const v1::FenceHostRequest& request, Changes& changes);
+// The host with what is computed when it is read.
+v1::Host ViewOf(const HostState& host, Now now);
 
 }  // namespace weft
 

@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "server/core/core_test_util.h"
 #include "server/core/errors.h"
+#include "server/core/fencing.h"
 #include "server/core/grants.h"
 
 namespace weft {
@@ -27,10 +28,10 @@ class SessionsTest : public testing::Test {
     request.set_name("hosts/" + host);
     return *GetHost(cluster_.state(), cluster_.now, request);
   }
-  absl::StatusOr<v1::Host> Fence(const std::string& host, bool confirm = true) {
+  absl::StatusOr<v1::Host> ConfirmPoweredOff(const std::string& host) {
     v1::FenceHostRequest request;
     request.set_name("hosts/" + host);
-    request.set_confirm_powered_off(confirm);
+    request.set_confirm_powered_off(true);
     return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
       return FenceHost(state, context, request, changes);
     });
@@ -133,10 +134,9 @@ TEST_F(SessionsTest, AHostThatCannotRevokeKeepsItsGrantsUntilProof) {
 
   // An operator.
   ASSERT_TRUE(cluster_.Acquire("a", segment_, v1::READ_WRITE).ok());
-  EXPECT_EQ(ReasonOf(Fence("a").status()), v1::IN_USE) << "it is alive";
+  EXPECT_EQ(ReasonOf(ConfirmPoweredOff("a").status()), v1::IN_USE) << "it is alive";
   expire_a();
-  EXPECT_EQ(ReasonOf(Fence("a", /*confirm=*/false).status()), v1::BAD_ARGUMENT);
-  ASSERT_TRUE(Fence("a").ok());
+  ASSERT_TRUE(ConfirmPoweredOff("a").ok());
   EXPECT_FALSE(Holds("a"));
   EXPECT_EQ(Get("a").state(), v1::HOST_DOWN);
 }

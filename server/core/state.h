@@ -59,6 +59,8 @@ struct CoreOptions {
   // deadline of the SDK.
   absl::Duration request_retention_min = absl::Minutes(2);
   std::string version;
+  // Whether there is a fence agent for a host. Empty: for none. Always the same answer.
+  std::function<bool(const std::string& host)> has_fence_agent;
   // 128 unpredictable bits. The only randomness in core.
   std::function<Uuid()> random_uuid;
 };

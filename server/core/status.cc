@@ -28,7 +28,19 @@ v1::ClusterStatus StatusOf(const State& state) {
   status.set_revision(state.cluster.revision());
   status.set_epoch(state.cluster.epoch());
   for (const auto& [id, host] : state.hosts) {
-    if (host.session.has_value()) status.set_hosts_alive(status.hosts_alive() + 1);
+    switch (host.record.host().state()) {
+      case v1::HOST_ALIVE:
+        status.set_hosts_alive(status.hosts_alive() + 1);
+        break;
+      case v1::HOST_FENCING:
+        status.set_hosts_fencing(status.hosts_fencing() + 1);
+        break;
+      case v1::HOST_UNCERTAIN:
+        status.set_hosts_uncertain(status.hosts_uncertain() + 1);
+        break;
+      default:
+        break;
+    }
   }
   status.set_hosts_total(state.hosts.size());
   status.set_pools(state.pools.size());

@@ -1,5 +1,6 @@
 #include "server/rpc/host_service.h"
 
+#include "server/core/fencing.h"
 #include "server/core/sessions.h"
 
 namespace weft {

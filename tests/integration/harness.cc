@@ -83,11 +83,15 @@ std::unique_ptr<Process> Cluster::Launch(std::vector<std::string> arguments,
 }
 
 void Cluster::LaunchCoordinator() {
-  coordinator_ =
-      Launch({options_.coordinator_path, "--store=sqlite:" + store_path(),
-              "--listen=" + coordinator_address(), "--metrics-address=127.0.0.1:0",
-              absl::StrCat("--session-ttl=", absl::FormatDuration(options_.session_ttl))},
-             "coordinator");
+  std::vector<std::string> arguments = {
+      options_.coordinator_path,
+      "--store=sqlite:" + store_path(),
+      "--listen=" + coordinator_address(),
+      "--metrics-address=127.0.0.1:0",
+      absl::StrCat("--session-ttl=", absl::FormatDuration(options_.session_ttl)),
+  };
+  arguments.insert(arguments.end(), coordinator_flags_.begin(), coordinator_flags_.end());
+  coordinator_ = Launch(std::move(arguments), "coordinator");
 }
 
 void Cluster::LaunchHost(const std::string& host, const std::vector<std::string>& more_flags) {

@@ -44,6 +44,8 @@ class Cluster {
   // Each returns once the process serves; errors tell the end of its log. A process that
   // was killed is started anew, with the same state.
   absl::Status StartCoordinator();
+  // For all coordinators started from now on.
+  void AddCoordinatorFlag(const std::string& flag) { coordinator_flags_.push_back(flag); }
   absl::Status StartHost(const std::string& host, const std::vector<std::string>& more_flags = {});
   // The two halves of Start*: the first returns at once.
   void LaunchCoordinator();
@@ -98,6 +100,7 @@ class Cluster {
   std::unique_ptr<Process> Launch(std::vector<std::string> arguments, const std::string& program);
 
   ClusterOptions options_;
+  std::vector<std::string> coordinator_flags_;
   std::string folder_;
   bool keep_folder_ = false;
   std::unique_ptr<Process> coordinator_;

@@ -1,0 +1,210 @@
+// A host that freezes as a whole, and the fence agent that ends it before another gets what
+// it held.
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "client/sdk/weft.h"
+#include "gtest/gtest.h"
+#include "proto/weft/v1/event.grpc.pb.h"
+#include "proto/weft/v1/host.grpc.pb.h"
+#include "proto/weft/v1/pool.grpc.pb.h"
+#include "server/core/errors.h"
+#include "server/core/types.h"
+#include "tests/integration/harness.h"
+
+namespace weft {
+namespace {
+
+using sdk::AccessMode;
+
+constexpr uint64_t kSize = 2 * kExtentUnit.value();
+constexpr char kFenceDummy[] = "/usr/sbin/fence_dummy";
+
+// A process that stores to what this one has mapped when it is made, for ever.
+class Writer {
+ public:
+  explicit Writer(std::byte* memory) : pid_(fork()) {
+    if (pid_ != 0) return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    auto* const word = reinterpret_cast<volatile uint64_t*>(memory);
+    for (;;) *word = *word + 1;
+  }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+  ~Writer() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+
+  pid_t pid() const { return pid_; }
+  // Without waiting for that.
+  bool WasKilled() {
+    int status = 0;
+    if (waitpid(pid_, &status, WNOHANG) != pid_) return false;
+    pid_ = -1;
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  }
+
+ private:
+  pid_t pid_;
+};
+
+class FencingTest : public testing::Test {
+ protected:
+  FencingTest() : cluster_({.session_ttl = absl::Seconds(5)}) {}
+
+  // Both hosts, pool "p", whose silent hosts are fenced, and an exclusive segment "p/s".
+  void Start(const std::string& command, const std::string& agent_members) {
+    std::ofstream(cluster_.File("fence.json"))
+        << R"({"agents": {"host-a": {"command": ")" << command << "\", " << agent_members << "}}}";
+    cluster_.AddCoordinatorFlag("--fence-config=" + cluster_.File("fence.json"));
+    ASSERT_TRUE(cluster_.StartCoordinator().ok());
+    ASSERT_TRUE(cluster_.StartHost("host-a").ok());
+    ASSERT_TRUE(cluster_.Format("host-a", 0).ok());
+    ASSERT_TRUE(cluster_.StartHost("host-b").ok());
+    const auto devices = cluster_.ListDevices();
+    ASSERT_TRUE(devices.ok()) << devices.status();
+    v1::CreatePoolRequest request;
+    request.set_pool_id("p");
+    request.mutable_pool()->set_fencing(v1::AGENT);
+    for (const v1::Device& device : *devices) request.add_devices(device.name());
+    const auto pool = cluster_.admin().Call(&v1::PoolService::Stub::CreatePool, request);
+    ASSERT_TRUE(pool.ok()) << pool.status();
+    ASSERT_TRUE(cluster_.AwaitPool("p", {"host-a", "host-b"}).ok());
+    a_ = Connect("host-a");
+    b_ = Connect("host-b");
+    const auto created = a_->CreateSegment("p/s", kSize, {.sharing = sdk::SharingMode::kExclusive});
+    ASSERT_TRUE(created.ok()) << created.status();
+  }
+  // A client of host-a stores to the segment; then the whole host stops.
+  void FreezeA() {
+    handle_.emplace(*a_->Open("p/s", AccessMode::kReadWrite));
+    {
+      auto mapping = handle_->Map();
+      ASSERT_TRUE(mapping.ok()) << mapping.status();
+      writer_ = std::make_unique<Writer>(mapping->data());
+    }
+    std::ofstream(cluster_.File("pids")) << cluster_.host("host-a").pid() << "\n"
+                                         << writer_->pid() << "\n";
+    kill(cluster_.host("host-a").pid(), SIGSTOP);
+    kill(writer_->pid(), SIGSTOP);
+  }
+
+  std::unique_ptr<sdk::Client> Connect(const std::string& host) {
+    auto client = cluster_.Connect(
+        host, {.connect_timeout = absl::Minutes(1), .call_timeout = absl::Minutes(1)});
+    EXPECT_TRUE(client.ok()) << client.status();
+    return client.ok() ? *std::move(client) : nullptr;
+  }
+  absl::StatusOr<v1::Host> GetA() {
+    v1::GetHostRequest request;
+    request.set_name("hosts/host-a");
+    return cluster_.admin().Call(&v1::HostService::Stub::GetHost, request);
+  }
+  void AwaitA(v1::HostState state, uint32_t failures = 0) {
+    const absl::Status status =
+        cluster_.Await(v1::HostState_Name(state), [&]() -> absl::StatusOr<bool> {
+          const auto host = GetA();
+          if (!host.ok()) return host.status();
+          return host->state() == state && host->fence().failures() >= failures;
+        });
+    ASSERT_TRUE(status.ok()) << status << "\n" << cluster_.Log("coordinator");
+  }
+  // The types of the events of host-a and of the segment, in order.
+  std::vector<v1::EventType> History() {
+    v1::ListEventsRequest request;
+    request.set_page_size(1000);
+    const auto page = cluster_.admin().Call(&v1::EventService::Stub::ListEvents, request);
+    EXPECT_TRUE(page.ok()) << page.status();
+    std::vector<v1::EventType> types;
+    for (const v1::Event& event : page->events()) {
+      if (event.resource() == "hosts/host-a" || event.resource() == "pools/p/segments/s") {
+        types.push_back(event.type());
+      }
+    }
+    return types;
+  }
+
+  Cluster cluster_;
+  std::unique_ptr<sdk::Client> a_;
+  std::unique_ptr<sdk::Client> b_;
+  std::optional<sdk::Handle> handle_;
+  std::unique_ptr<Writer> writer_;
+};
+
+TEST_F(FencingTest, TheAgentEndsAFrozenHostBeforeAnotherGetsItsSegment) {
+  const char* const agent = getenv("FENCE_PROCESSES");
+  ASSERT_NE(agent, nullptr);
+  Start(std::filesystem::absolute(agent),
+        absl::StrCat(R"("action": "off", "options": {"pids": ")", cluster_.File("pids"),
+                     R"(", "permit": ")", cluster_.File("permit"), "\"}"));
+  FreezeA();
+  AwaitA(v1::HOST_FENCING, /*failures=*/1);
+  EXPECT_EQ(ReasonOf(b_->Open("p/s", AccessMode::kReadWrite).status()), v1::HELD);
+
+  // The next coordinator goes on with it, and keeps the host out.
+  cluster_.coordinator().Kill();
+  ASSERT_TRUE(cluster_.StartCoordinator().ok());
+  const auto host = GetA();
+  ASSERT_TRUE(host.ok()) << host.status();
+  EXPECT_EQ(host->state(), v1::HOST_FENCING);
+  EXPECT_NE(host->fence().last_error().find("Unable to connect"), std::string::npos);
+  EXPECT_EQ(ReasonOf(b_->Open("p/s", AccessMode::kReadWrite).status()), v1::HELD);
+
+  std::ofstream(cluster_.File("permit")) << "go";
+  AwaitA(v1::HOST_DOWN);
+  auto granted = b_->Open("p/s", AccessMode::kReadWrite);
+  ASSERT_TRUE(granted.ok()) << granted.status();
+  EXPECT_TRUE(writer_->WasKilled()) << "host-b was granted what host-a still stored to";
+
+  const std::vector<v1::EventType> expected = {
+      v1::SEGMENT_CREATED,   v1::GRANT_ACQUIRED, v1::HOST_EXPIRED,   v1::HOST_FENCE_STARTED,
+      v1::HOST_FENCE_FAILED, v1::HOST_FENCED,    v1::GRANT_RELEASED, v1::GRANT_ACQUIRED};
+  const std::vector<v1::EventType> history = History();
+  ASSERT_GE(history.size(), expected.size());
+  EXPECT_TRUE(std::equal(expected.rbegin(), expected.rend(), history.rbegin()))
+      << cluster_.Log("coordinator");
+
+  // What was fenced may come back.
+  ASSERT_TRUE(cluster_.StartHost("host-a").ok());
+  AwaitA(v1::HOST_ALIVE);
+}
+
+// The agent that Debian ships for trying out what uses agents.
+TEST_F(FencingTest, AnAgentOfClusterLabsIsUnderstood) {
+  ASSERT_TRUE(std::filesystem::exists(kFenceDummy)) << "apt-get install fence-agents";
+  Start(kFenceDummy, absl::StrCat(R"("action": "off", "options": {"status_file": ")",
+                                  cluster_.File("power"), "\"}"));
+  std::ofstream(cluster_.File("power")) << "on";
+  FreezeA();
+  AwaitA(v1::HOST_DOWN);
+  std::string power;
+  std::ifstream(cluster_.File("power")) >> power;
+  EXPECT_EQ(power, "off");
+  EXPECT_TRUE(b_->Open("p/s", AccessMode::kReadWrite).ok());
+  EXPECT_NE(cluster_.Log("coordinator").find("fence_agent_succeeded"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace weft
