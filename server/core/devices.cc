@@ -17,6 +17,7 @@
 #include "server/core/names.h"
 #include "server/core/paging.h"
 #include "server/core/proofs.h"
+#include "server/core/quarantine.h"
 #include "server/core/scrubs.h"
 
 namespace weft {
@@ -29,11 +30,16 @@ v1::Device View(const State& state, const DeviceState& device) {
   }
   view.set_used_bytes(device.used_bytes);
   view.set_scrubbing_bytes(device.scrubbing_bytes);
+  view.set_quarantined_bytes(TotalOf(device.quarantined).value());
+  for (const ByteRange& range : device.bad) {
+    view.add_bad_ranges()->set_offset_bytes(range.offset.value());
+    view.mutable_bad_ranges()->rbegin()->set_length_bytes(range.length.value());
+  }
   if (!view.pool().empty()) {
     const PoolState& pool = *state.pools.at(PoolIdOf(device));
     const uint64_t not_taken = pool.allocator.device_stats(DeviceIdOf(device)).free.value();
     if (view.state() == v1::DEVICE_LOST) {
-      view.set_quarantined_bytes(not_taken);
+      view.set_quarantined_bytes(view.quarantined_bytes() + not_taken);
     } else {
       view.set_free_bytes(not_taken);
     }
@@ -72,6 +78,7 @@ v1::Assignment LabelAssignment(const DeviceState& device) {
 void AfterAttachmentsChanged(State& state, const Context& context, DeviceState& device,
                              Changes& changes) {
   AdvanceProofs(state, context, device, changes);
+  TakeBadMemory(state, context, device, changes);
   UpdateLabelWork(state, device, changes);
   AssignScrubs(state, context, DeviceIdOf(device), changes);
 }
@@ -134,6 +141,7 @@ void LoseContents(State& state, const Context& context, DeviceState& device, Cha
     PoolOfDevice(state, device).allocator.SetAllocatable(id, false);
   }
   ForgetScrubs(state, context, id, changes);
+  EndQuarantine(state, device);
   Emit(state, context, v1::DEVICE_CONTENTS_LOST, device.record.device().name(), "", "", changes);
   StartLosing(state, id);
 }
@@ -196,6 +204,7 @@ void Detach(State& state, const Context& context, const std::string& host, Devic
   CancelProof(device, host, changes);
   AbandonScrubsOn(state, host, id, changes);
   device.attachments.erase(host);
+  device.bad_on.erase(host);
   changes.Delete(keys::Attachment(id, host));
   Emit(state, context, v1::DEVICE_DETACHED, device.record.device().name(), FormatHostName(host),
        detail, changes);
@@ -214,6 +223,7 @@ void TakeInventory(State& state, const Context& context, const std::string& host
     auto it = state.devices.find(id);
     DeviceState& device =
         it != state.devices.end() ? it->second : Discover(state, context, host, id, local, changes);
+    SetReportedBad(device, host, local.bad_ranges());
     Attach(state, context, host, device, local, prove_again, changes);
     CompareLabel(state, device, local, changes);
   }
@@ -341,6 +351,7 @@ void UnassignFromPool(State& state, const DeviceId& id, Changes& changes) {
   DeviceState& device = state.devices.at(id);
   WEFT_CHECK(device.used_bytes == 0 && device.scrubbing_bytes == 0);
   PoolState& pool = PoolOfDevice(state, device);
+  EndQuarantine(state, device);
   pool.allocator.RemoveDevice(id);
   pool.devices.erase(id);
   device.record.mutable_device()->clear_pool();

@@ -12,6 +12,7 @@
 #include "server/core/lookup.h"
 #include "server/core/names.h"
 #include "server/core/paging.h"
+#include "server/core/quarantine.h"
 #include "server/core/segments.h"
 #include "server/core/sessions.h"
 
@@ -38,6 +39,9 @@ v1::Assignment ToAssignment(const State& state, const store::v1::GrantRecord& re
   v1::GrantAssignment& grant = *assignment.mutable_grant();
   *grant.mutable_grant() = record.grant();
   *grant.mutable_runs() = segment.runs();
+  v1::Segment with_bad = segment;
+  AddBadRanges(state, with_bad);
+  *grant.mutable_bad_ranges() = with_bad.bad_ranges();
   grant.set_size_bytes(segment.size_bytes());
   grant.set_generation(segment.generation());
   grant.set_coherence(segment.coherence());
@@ -121,6 +125,7 @@ v1::AcquireGrantResponse Reply(const State& state, const v1::Grant& grant,
   v1::AcquireGrantResponse response;
   *response.mutable_grant() = grant;
   *response.mutable_segment() = segment;
+  AddBadRanges(state, *response.mutable_segment());
   response.set_revision(state.cluster.revision());
   return response;
 }

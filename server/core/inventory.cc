@@ -8,11 +8,13 @@
 #include "server/core/errors.h"
 #include "server/core/events.h"
 #include "server/core/proofs.h"
+#include "server/core/quarantine.h"
 
 namespace weft {
 namespace {
 
 constexpr int kMaxDevicesPerHost = 1024;
+constexpr int kMaxBadRanges = 1024;
 constexpr uint32_t kMaxExchangeSlots = 1'000'000;
 // 64 PiB: a pool of as many as it may have stays below kMaxBytes.
 constexpr ByteCount kMaxDeviceCapacity{uint64_t{1} << 56};
@@ -43,7 +45,11 @@ absl::Status CheckLocalDevice(const v1::LocalDevice& local) {
                                      " exchange slots; ", kMinExchangeSlots, " to ",
                                      kMaxExchangeSlots));
   }
-  return absl::OkStatus();
+  if (local.bad_ranges_size() > kMaxBadRanges) {
+    return BadInventory(absl::StrCat(local.path(), ": ", local.bad_ranges_size(),
+                                     " bad ranges; at most ", kMaxBadRanges));
+  }
+  return CheckBadRanges(local.bad_ranges(), capacity);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "server/core/lookup.h"
 #include "server/core/names.h"
 #include "server/core/proofs.h"
+#include "server/core/quarantine.h"
 #include "server/core/scrubs.h"
 
 namespace weft {
@@ -108,6 +109,16 @@ bool AddScrub(State& state, std::string_view key, const std::string& value) {
   const uint64_t id = record.id();
   state.scrubs[id] = std::move(record);
   return key == keys::Scrub(id);
+}
+
+bool AddPoison(State& state, std::string_view key, const std::string& value) {
+  store::v1::PoisonRecord record;
+  if (!record.ParseFromString(value)) return false;
+  const absl::StatusOr<DeviceId> id =
+      Uuid::Parse(key.substr(std::string_view(keys::kPoison).size()));
+  if (!id.ok() || !CheckBadRanges(record.ranges(), kMaxBytes.value()).ok()) return false;
+  state.devices[*id].bad = FromProto(record.ranges());
+  return true;
 }
 
 bool AddRequest(State& state, std::string_view key, const std::string& value) {
@@ -249,6 +260,7 @@ bool Loader::AddRecord(std::string_view key, const std::string& value) {
   if (Consume(rest, keys::kHosts)) return AddHost(state, rest, value);
   if (Consume(rest, keys::kGrants)) return AddGrant(state, key, value);
   if (Consume(rest, keys::kScrubs)) return AddScrub(state, key, value);
+  if (Consume(rest, keys::kPoison)) return AddPoison(state, key, value);
   if (Consume(rest, keys::kRequests)) return AddRequest(state, key, value);
   if (Consume(rest, keys::kEvents)) return AddEvent(state, key, value);
   return true;
@@ -286,6 +298,7 @@ absl::StatusOr<std::unique_ptr<State>> Loader::Finish(Now now, Changes* changes)
   if (absl::Status s = IndexSegments(state); !s.ok()) return s;
   if (absl::Status s = IndexScrubs(state); !s.ok()) return s;
   if (absl::Status s = IndexGrants(state); !s.ok()) return s;
+  IndexQuarantine(state);
   IndexBacklog(state);
   for (auto& [id, host] : state.hosts) {
     if (host.record.host().state() == v1::HOST_ALIVE) host.session = LiveSession{now.monotonic};

@@ -85,6 +85,7 @@ v1::Usage UsageOf(const State& state, const PoolState& pool) {
     }
     usage.set_used_bytes(usage.used_bytes() + device.used_bytes);
     usage.set_scrubbing_bytes(usage.scrubbing_bytes() + device.scrubbing_bytes);
+    usage.set_quarantined_bytes(usage.quarantined_bytes() + TotalOf(device.quarantined).value());
   }
   usage.set_segments(pool.segments);
   usage.set_devices(pool.devices.size());

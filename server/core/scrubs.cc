@@ -9,6 +9,7 @@
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
 #include "server/core/names.h"
+#include "server/core/quarantine.h"
 
 namespace weft {
 namespace {
@@ -36,12 +37,25 @@ uint64_t TotalBytes(const store::v1::ScrubRecord& record) {
   return total;
 }
 
-// The attached, live host with the fewest scrubs that may have one more; empty: none.
-std::string LeastBusyHost(const State& state, const DeviceState& device) {
+bool CanScrub(const State& state, const std::string& host,
+              const store::v1::AttachmentRecord& record) {
+  return record.attachment().state() == v1::ATTACHMENT_ATTACHED && IsAlive(state, host) &&
+         !state.hosts.at(host).record.host().draining();
+}
+
+// The attached, live host with the fewest scrubs that may have one more; empty: none. One that is
+// being drained may not. What some hosts find bad only they can clear.
+std::string LeastBusyHost(const State& state, const DeviceState& device,
+                          const store::v1::ScrubRecord& scrub) {
+  const bool has_reporter =
+      std::any_of(device.attachments.begin(), device.attachments.end(), [&](const auto& entry) {
+        return CanScrub(state, entry.first, entry.second) && IsReporter(device, entry.first, scrub);
+      });
   std::string best;
   size_t best_scrubs = state.options.max_scrubs_per_host;
   for (const auto& [host, record] : device.attachments) {
-    if (record.attachment().state() != v1::ATTACHMENT_ATTACHED || !IsAlive(state, host)) continue;
+    if (!CanScrub(state, host, record)) continue;
+    if (has_reporter && !IsReporter(device, host, scrub)) continue;
     const size_t scrubs = state.hosts.at(host).scrubs.size();
     if (scrubs < best_scrubs) {
       best = host;
@@ -61,7 +75,29 @@ void FinishScrub(State& state, const Context& context, const std::string& host, 
   changes.Unassign(host, AssignmentKey(scrub_id));
   Emit(state, context, v1::SCRUB_FINISHED, FormatDeviceName(device), FormatHostName(host),
        absl::StrCat(TotalBytes(record), " bytes"), changes);
+  GoOnClearing(state, context, record, changes);
   AssignScrubsTo(state, context, host, changes);
+}
+
+// Adds the scrub of `extents`, if there are any.
+void AddScrub(State& state, const Context& context, const DeviceId& device,
+              const std::vector<Extent>& extents, bool clears_poison, Changes& changes) {
+  if (extents.empty()) return;
+  state.cluster.set_last_scrub_id(state.cluster.last_scrub_id() + 1);
+  PutCluster(state, changes);
+  store::v1::ScrubRecord record;
+  record.set_id(state.cluster.last_scrub_id());
+  record.set_clears_poison(clears_poison);
+  for (const Extent& extent : extents) {
+    WEFT_CHECK(extent.device == device);
+    *record.add_extents() = ToProto(extent);
+  }
+  changes.Put(keys::Scrub(record.id()), record);
+  DeviceState& device_state = state.devices.at(device);
+  device_state.scrubbing_bytes += TotalBytes(record);
+  device_state.unassigned_scrubs.insert(record.id());
+  state.scrubs[record.id()] = std::move(record);
+  AssignScrubs(state, context, device, changes);
 }
 
 // Takes the scrub away from its host and lets it wait.
@@ -100,31 +136,24 @@ std::vector<Extent> PartOf(const store::v1::ScrubRecord& record, uint64_t begin,
 
 void StartScrub(State& state, const Context& context, const DeviceId& device,
                 std::vector<Extent> extents, Changes& changes) {
-  state.cluster.set_last_scrub_id(state.cluster.last_scrub_id() + 1);
-  PutCluster(state, changes);
-  store::v1::ScrubRecord record;
-  record.set_id(state.cluster.last_scrub_id());
-  for (const Extent& extent : extents) {
-    WEFT_CHECK(extent.device == device);
-    *record.add_extents() = ToProto(extent);
-  }
-  changes.Put(keys::Scrub(record.id()), record);
-  DeviceState& device_state = state.devices.at(device);
-  device_state.scrubbing_bytes += TotalBytes(record);
-  device_state.unassigned_scrubs.insert(record.id());
-  state.scrubs[record.id()] = std::move(record);
-  AssignScrubs(state, context, device, changes);
+  AddScrub(state, context, device, KeepBad(state.devices.at(device), extents),
+           /*clears_poison=*/false, changes);
+}
+
+void StartClearingScrub(State& state, const Context& context, const DeviceId& device,
+                        const std::vector<Extent>& extents, Changes& changes) {
+  AddScrub(state, context, device, extents, /*clears_poison=*/true, changes);
 }
 
 void AssignScrubs(State& state, const Context& context, const DeviceId& device_id,
                   Changes& changes) {
   DeviceState& device = state.devices.at(device_id);
   while (!device.unassigned_scrubs.empty()) {
-    const std::string host = LeastBusyHost(state, device);
-    if (host.empty()) return;
     const uint64_t scrub_id = *device.unassigned_scrubs.begin();
-    device.unassigned_scrubs.erase(device.unassigned_scrubs.begin());
     store::v1::ScrubRecord& record = state.scrubs.at(scrub_id);
+    const std::string host = LeastBusyHost(state, device, record);
+    if (host.empty()) return;
+    device.unassigned_scrubs.erase(device.unassigned_scrubs.begin());
     record.set_host(host);
     *record.mutable_token() = ToProto(NextToken(state, changes));
     changes.Put(keys::Scrub(scrub_id), record);
@@ -149,9 +178,8 @@ void TakeScrubProgress(State& state, const Context& context, const std::string& 
   if (!current || !forward) return;
 
   DeviceState& device = DeviceOf(state, record);
-  PoolState& pool = PoolOfDevice(state, device);
   for (const Extent& zeroed : PartOf(record, record.done_bytes(), progress.done_bytes())) {
-    pool.allocator.Free(zeroed);
+    FreeZeroed(state, context, record, zeroed, changes);
     device.scrubbing_bytes -= zeroed.length.value();
   }
   record.set_done_bytes(progress.done_bytes());

@@ -13,17 +13,21 @@
 
 namespace weft {
 
-// Makes `extents`, all of `device`, wait to be zeroed. They are not free until a host has
+// Makes `extents`, all of `device`, wait to be zeroed, but for units with bad bytes, which
+// go into quarantine. They are not free until a host has
 // said so under the scrub's token (invariant 5).
 void StartScrub(State& state, const Context& context, const DeviceId& device,
                 std::vector<Extent> extents, Changes& changes);
+
+// As StartScrub, of extents from quarantine: those that are zeroed are good again.
+void StartClearingScrub(State& state, const Context& context, const DeviceId& device,
+                        const std::vector<Extent>& extents, Changes& changes);
 
 // Frees what is known to be zero now. An older token, or an unknown scrub, is passed over.
 void TakeScrubProgress(State& state, const Context& context, const std::string& host,
                        const v1::ScrubProgress& progress, Changes& changes);
 
-// Gives waiting scrubs of `device` to hosts that are attached to it, as many as they may
-// have at a time.
+// as many as they may have at a time.
 void AssignScrubs(State& state, const Context& context, const DeviceId& device, Changes& changes);
 
 // Gives `host` more waiting scrubs, of any device that it is attached to.

@@ -15,6 +15,7 @@
 #include "server/core/lookup.h"
 #include "server/core/names.h"
 #include "server/core/paging.h"
+#include "server/core/quarantine.h"
 #include "server/core/scrubs.h"
 
 namespace weft {
@@ -360,7 +361,9 @@ void FinishDelete(State& state, const Context& context, SegmentId id, Changes& c
 absl::StatusOr<v1::Segment> GetSegment(const State& state, const v1::GetSegmentRequest& request) {
   absl::StatusOr<SegmentKey> key = FindSegment(state, request.name());
   if (!key.ok()) return key.status();
-  return state.segments.at(*key).segment();
+  v1::Segment segment = state.segments.at(*key).segment();
+  AddBadRanges(state, segment);
+  return segment;
 }
 
 absl::StatusOr<v1::ListSegmentsResponse> ListSegments(const State& state,
@@ -391,6 +394,7 @@ absl::StatusOr<v1::ListSegmentsResponse> ListSegments(const State& state,
       break;
     }
     *response.add_segments() = it->second.segment();
+    AddBadRanges(state, *response.mutable_segments()->rbegin());
   }
   return response;
 }

@@ -17,6 +17,7 @@
 #include "proto/weft/store/v1/records.pb.h"
 #include "server/core/allocator.h"
 #include "server/core/changes.h"
+#include "server/core/ranges.h"
 #include "server/core/types.h"
 
 namespace weft {
@@ -104,6 +105,11 @@ struct DeviceState {
   uint64_t used_bytes = 0;
   uint64_t scrubbing_bytes = 0;
   absl::btree_set<uint64_t> unassigned_scrubs;
+  // See quarantine.h: what failed and was not cleared, as recorded; the units that are kept
+  // from everybody because of it; what each host said last.
+  ByteRanges bad;
+  ByteRanges quarantined;
+  absl::btree_map<std::string, ByteRanges> bad_on;
 };
 
 // Exists from registration to expiry.
