@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "proto/weft/v1/node.pb.h"
 #include "proto/weft/v1/session.pb.h"
 #include "proto/weft/v1/types.pb.h"
@@ -65,6 +66,13 @@ class Backend {
   // With can_revoke: takes the segment from all who have it, and returns whether something
   // of the old access is left (pages pinned): then it is to be called again.
   virtual absl::StatusOr<bool> TakeBack(const v1::GrantAssignment& grant) = 0;
+
+  // At least what taking everything back can last, with all that is prepared; zero: the
+  // backend has no idea. Rises when there is more to take back, or it lasts longer.
+  virtual absl::StatusOr<absl::Duration> RevokeBound() { return absl::ZeroDuration(); }
+  // What the coordinator has durable of this host: the session, and B. Handles whose grant
+  // needs a greater B wait for that.
+  virtual void SetTerms(const std::string&, absl::Duration) {}
 
   // The grant is over, and nothing maps the segment.
   virtual absl::Status Forget(const v1::GrantAssignment& grant) = 0;

@@ -59,10 +59,8 @@ void FdService::OnClosed(ConnectionId connection) {
   });
 }
 
-void FdService::Notify(ConnectionId connection, const v1::RevokeNotice& notice) {
-  v1::ServerMessage message;
-  *message.mutable_revoke() = notice;
-  server_.Send(connection, message.SerializeAsString(), {});
+void FdService::Notify(ConnectionId connection, const v1::ServerMessage& notice) {
+  server_.Send(connection, notice.SerializeAsString(), {});
 }
 
 void FdService::Handle(ConnectionId connection, const std::string& packet) {

@@ -49,7 +49,7 @@ class FdService final : public PacketHandler {
   void OnClosed(ConnectionId connection) override;
 
   // On the executor.
-  void Notify(ConnectionId connection, const v1::RevokeNotice& notice);
+  void Notify(ConnectionId connection, const v1::ServerMessage& notice);
 
  private:
   struct Client {

@@ -167,7 +167,7 @@ class FdServiceTest : public testing::Test {
                         if (!no_session_.ok()) return no_session_;
                         return CallIdentity{"h", "1.1", principal};
                       },
-                      [this](ConnectionId connection, const v1::RevokeNotice& notice) {
+                      [this](ConnectionId connection, const v1::ServerMessage& notice) {
                         service_.Notify(connection, notice);
                       }};
   uint64_t sequence_ = 0;
@@ -413,6 +413,31 @@ TEST_F(FdServiceTest, RequestsAndHandlesOfAClientAreBounded) {
   EXPECT_FALSE(packets_.closed.contains(6));
   Open(v1::READ_ONLY, 6);
   EXPECT_TRUE(packets_.closed.contains(6));
+}
+
+TEST_F(FdServiceTest, APoisonedSegmentIsOpenedOnlyByWhomItIsNoSurprise) {
+  Hello();
+  v1::AcquireGrantResponse poisoned = Granted();
+  poisoned.mutable_segment()->add_bad_ranges()->set_offset_bytes(8192);
+  poisoned.mutable_segment()->mutable_bad_ranges(0)->set_length_bytes(4096);
+  Open();
+  Grant(poisoned);
+  EXPECT_EQ(last().error().reason(), "POISONED");
+  EXPECT_EQ(keeper_.handles(), 0u);
+  Released();
+  v1::ClientMessage message;
+  message.mutable_open()->set_segment(kName);
+  message.mutable_open()->set_allow_poisoned(true);
+  Say(message);
+  poisoned.set_revision(++revision_);
+  Grant(poisoned);
+  const std::vector<v1::ServerMessage>& sent = packets_.sent[kClient];
+  ASSERT_GE(sent.size(), 2u);
+  const v1::ServerMessage& reply = sent[sent.size() - 2];
+  EXPECT_EQ(reply.open().segment().bad_ranges(0).offset_bytes(), 8192u);
+  EXPECT_EQ(last().sequence(), 0u);
+  EXPECT_EQ(last().poison().handle_id(), reply.open().handle_id());
+  EXPECT_EQ(last().poison().ranges(0).offset_bytes(), 8192u);
 }
 
 }  // namespace

@@ -5,70 +5,18 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "google/protobuf/util/message_differencer.h"
-#include "server/core/errors.h"
+#include "server/node/grant_acquire.h"
 
 namespace weft {
 namespace {
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 
-// What a session that is over means to a client: try again, the daemon will have another.
-absl::Status ForClient(const absl::Status& status) {
-  if (ReasonOf(status) != v1::SESSION_EXPIRED) return status;
-  return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
-                   "weftd lost its session with the coordinator and is getting another");
-}
-
 bool SameToken(const v1::Token& a, const v1::Token& b) {
   return a.epoch() == b.epoch() && a.counter() == b.counter();
 }
 
-// Whether the segment is what the client asked for.
-absl::Status CheckWanted(const v1::OpenRequest& request, const v1::Segment& segment,
-                         const v1::Incarnation& actual) {
-  if (request.require_hardware_coherence() && segment.coherence() != v1::HARDWARE) {
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, v1::NOT_COHERENT,
-        absl::StrCat(segment.name(), " is on a device that other hosts see only after ",
-                     "Flush and Invalidate; open it without require_hardware_coherence "
-                     "and call them"));
-  }
-  const v1::Incarnation& expected = request.expected();
-  if (!request.has_expected() ||
-      google::protobuf::util::MessageDifferencer::Equals(expected, actual)) {
-    return absl::OkStatus();
-  }
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, v1::STALE_GENERATION,
-      absl::StrCat(segment.name(), " is not the memory it was: it is segment ", actual.segment_id(),
-                   " of generation ", actual.generation(), " now, expected was ",
-                   expected.segment_id(), " of generation ", expected.generation()));
-}
-
 }  // namespace
-
-struct GrantKeeper::Acquire {
-  ConnectionId connection = 0;
-  std::string principal;
-  std::string segment;
-  v1::AccessMode mode = v1::READ_ONLY;
-  v1::OpenRequest open;
-  Reply<v1::OpenReply> open_reply;  // or:
-  v1::RefreshRequest refresh;
-  Reply<v1::RefreshReply> refresh_reply;
-  v1::AcquireGrantResponse response;
-  BootTime started;
-
-  void Fail(const absl::Status& status) {
-    if (open_reply) {
-      open_reply(ForClient(status));
-    } else {
-      refresh_reply(ForClient(status));
-    }
-  }
-};
 
 GrantKeeper::GrantKeeper(const GrantKeeperDeps& deps, const GrantTableOptions& options,
                          uint64_t first_handle, IdentityFn identity, NoticeFn notice)
@@ -84,159 +32,6 @@ absl::Status GrantKeeper::Recall() {
   for (const v1::GrantAssignment& grant : *grants) table_.Recall(grant, deps_.clock.BootNow());
   Reconcile();
   return absl::OkStatus();
-}
-
-void GrantKeeper::Open(ConnectionId connection, const std::string& principal,
-                       v1::OpenRequest request, Reply<v1::OpenReply> reply) {
-  auto acquire = std::make_shared<Acquire>();
-  acquire->connection = connection;
-  acquire->principal = principal;
-  acquire->segment = request.segment();
-  acquire->mode = request.mode() == v1::READ_WRITE ? v1::READ_WRITE : v1::READ_ONLY;
-  acquire->open = std::move(request);
-  acquire->open_reply = std::move(reply);
-  acquire->started = deps_.clock.BootNow();
-  if (absl::Status s = table_.CheckQuota(connection); !s.ok()) {
-    acquire->Fail(s);
-    return;
-  }
-  StartAcquire(std::move(acquire));
-}
-
-void GrantKeeper::Refresh(ConnectionId connection, const std::string& principal,
-                          v1::RefreshRequest request, Reply<v1::RefreshReply> reply) {
-  auto acquire = std::make_shared<Acquire>();
-  acquire->refresh_reply = std::move(reply);
-  const Handle* const handle = table_.FindHandle({connection, request.handle_id()});
-  if (handle == nullptr) {
-    acquire->Fail(MakeError(absl::StatusCode::kFailedPrecondition, v1::STALE_GENERATION,
-                            absl::StrCat("handle ", request.handle_id(), " is gone: open again")));
-    return;
-  }
-  acquire->connection = connection;
-  acquire->principal = principal;
-  acquire->segment = table_.Find(handle->segment)->grant().segment();
-  acquire->mode = handle->mode;
-  acquire->refresh = std::move(request);
-  acquire->started = deps_.clock.BootNow();
-  StartAcquire(std::move(acquire));
-}
-
-void GrantKeeper::StartAcquire(AcquirePtr acquire) {
-  const absl::StatusOr<CallIdentity> identity = identity_(acquire->principal);
-  if (!identity.ok()) {
-    acquire->Fail(identity.status());
-    return;
-  }
-  if (table_.IsReleasing(acquire->segment)) {
-    const std::string& segment = acquire->segment;
-    waiting_opens_.emplace(segment, std::move(acquire));
-    return;
-  }
-  table_.BeginAcquire(acquire->segment);
-  v1::AcquireGrantRequest request;
-  request.set_session_id(identity->session_id);
-  request.set_segment(acquire->segment);
-  request.set_mode(acquire->mode);
-  deps_.transport.AcquireGrant(
-      *identity, request, [this, &executor = deps_.executor, acquire](auto response) mutable {
-        executor.Post([this, acquire, response = std::move(response)]() mutable {
-          OnAcquired(std::move(acquire), std::move(response));
-        });
-      });
-}
-
-void GrantKeeper::OnAcquired(AcquirePtr acquire,
-                             absl::StatusOr<v1::AcquireGrantResponse> response) {
-  if (!response.ok()) {
-    acquire->Fail(response.status());
-    EndAcquire(acquire);
-    return;
-  }
-  if (!table_.Acquired(*response, deps_.clock.BootNow())) {
-    acquire->Fail(MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
-                            absl::StrCat("the grant of ", acquire->segment,
-                                         " was taken back before it could be used")));
-    EndAcquire(acquire);
-    return;
-  }
-  acquire->response = *std::move(response);
-  deps_.blocking.Post(
-      [this, acquire, grant = *table_.Find(SegmentId(acquire->response.grant().segment_id()))] {
-        absl::StatusOr<HandleFiles> files = MakeFiles(*acquire, grant);
-        deps_.executor.Post([this, acquire, files = std::move(files)]() mutable {
-          OnFiles(std::move(acquire), std::move(files));
-        });
-      });
-}
-
-// On the blocking executor.
-absl::StatusOr<HandleFiles> GrantKeeper::MakeFiles(const Acquire& acquire,
-                                                   const v1::GrantAssignment& grant) {
-  if (absl::Status s = deps_.backend.Prepare(grant); !s.ok()) return s;
-  if (acquire.open_reply) return deps_.backend.Open(grant, acquire.mode);
-  const std::set<std::string> devices(acquire.refresh.devices().begin(),
-                                      acquire.refresh.devices().end());
-  return deps_.backend.Refresh(grant, acquire.mode, devices);
-}
-
-void GrantKeeper::OnFiles(AcquirePtr acquire, absl::StatusOr<HandleFiles> files) {
-  if (!files.ok()) {
-    acquire->Fail(files.status());
-  } else if (acquire->open_reply) {
-    FinishOpen(*acquire, *std::move(files));
-  } else {
-    FinishRefresh(*acquire, *std::move(files));
-  }
-  EndAcquire(acquire);
-}
-
-void GrantKeeper::EndAcquire(const AcquirePtr& acquire) {
-  table_.EndAcquire(acquire->segment);
-  Reconcile();
-}
-
-void GrantKeeper::FinishOpen(Acquire& acquire, HandleFiles files) {
-  const absl::StatusOr<CallIdentity> identity = identity_(acquire.principal);
-  if (!identity.ok()) {  // the lease ended meanwhile
-    acquire.Fail(identity.status());
-    return;
-  }
-  const v1::Segment& segment = acquire.response.segment();
-  WithFiles<v1::OpenReply> reply;
-  v1::OpenReply& message = reply.message;
-  message.mutable_incarnation()->set_segment_id(segment.id());
-  message.mutable_incarnation()->set_generation(segment.generation());
-  for (v1::DeviceIncarnation& device : files.incarnation) {
-    *message.mutable_incarnation()->add_devices() = std::move(device);
-  }
-  if (absl::Status s = CheckWanted(acquire.open, segment, message.incarnation()); !s.ok()) {
-    acquire.Fail(s);
-    return;
-  }
-  const uint64_t handle_id = ++last_handle_;
-  const HandleKey key{acquire.connection, handle_id};
-  if (absl::Status s = table_.AddHandle(key, SegmentId(segment.id()), acquire.mode); !s.ok()) {
-    acquire.Fail(s);
-    return;
-  }
-  message.set_handle_id(handle_id);
-  *message.mutable_segment() = segment;
-  message.set_mode(acquire.mode);
-  *message.mutable_token() = acquire.response.grant().token();
-  message.set_backend(deps_.backend.kind());
-  message.set_page_size_bytes(files.page_size.value());
-  for (std::string& device : files.devices) message.add_devices(std::move(device));
-  reply.fds = std::move(files.fds);
-  acquire.open_reply(std::move(reply));
-}
-
-void GrantKeeper::FinishRefresh(Acquire& acquire, HandleFiles files) {
-  WithFiles<v1::RefreshReply> reply;
-  *reply.message.mutable_segment() = acquire.response.segment();
-  for (std::string& device : files.devices) reply.message.add_new_devices(std::move(device));
-  reply.fds = std::move(files.fds);
-  acquire.refresh_reply(std::move(reply));
 }
 
 void GrantKeeper::Close(ConnectionId connection, uint64_t handle_id,
@@ -278,13 +73,19 @@ void GrantKeeper::HandleReleased(SegmentId segment) {
   Reconcile();
 }
 
+void GrantKeeper::AnyHandleReleased() {
+  table_.AnyHandleReleased();
+  Reconcile();
+}
+
 void GrantKeeper::Apply(const v1::Assignments& assignments) {
   const GrantTable::Gone gone = table_.Apply(assignments, deps_.clock.BootNow());
   for (const HandleKey& key : gone.handles) {
-    v1::RevokeNotice notice;
-    notice.set_handle_id(key.id);
-    notice.set_detail("this host's grant of the segment is over: let go at once");
-    notice_(key.connection, notice);
+    v1::ServerMessage message;
+    message.mutable_revoke()->set_handle_id(key.id);
+    message.mutable_revoke()->set_detail(
+        "this host's grant of the segment is over: let go at once");
+    notice_(key.connection, message);
   }
   for (const v1::GrantAssignment& grant : gone.grants) Forget(grant);
   for (const v1::Assignment& assignment : assignments.upserts()) {
@@ -317,20 +118,30 @@ void GrantKeeper::Forget(const v1::GrantAssignment& grant) {
 
 void GrantKeeper::Reconcile() {
   const GrantActions actions = table_.Reconcile(deps_.clock.BootNow());
-  for (const GrantActions::Notice& notice : actions.notices) {
-    v1::RevokeNotice message;
-    message.set_handle_id(notice.handle.id);
-    message.set_grace_ms(notice.grace_ms);
-    message.set_detail(notice.detail);
-    deps_.metrics.CountRevoke();
-    notice_(notice.handle.connection, message);
-  }
+  for (const GrantActions::Notice& notice : actions.notices) TellToLetGo(notice);
+  for (const auto& [handle, segment] : actions.poisoned) TellOfBadMemory(handle, segment);
   if (!actions.inspect.empty()) Inspect(actions.inspect);
   for (const SegmentId segment : actions.take_back) TakeBack(segment);
   for (const SegmentId segment : actions.release) Release(segment);
   WakeAt(actions.next);
   Settle();
   deps_.metrics.SetGrants(table_.grants(), table_.handles());
+}
+
+void GrantKeeper::TellToLetGo(const GrantActions::Notice& notice) {
+  v1::ServerMessage message;
+  message.mutable_revoke()->set_handle_id(notice.handle.id);
+  message.mutable_revoke()->set_grace_ms(notice.grace_ms);
+  message.mutable_revoke()->set_detail(notice.detail);
+  deps_.metrics.CountRevoke();
+  notice_(notice.handle.connection, message);
+}
+
+void GrantKeeper::TellOfBadMemory(const HandleKey& handle, SegmentId segment) {
+  v1::ServerMessage message;
+  message.mutable_poison()->set_handle_id(handle.id);
+  *message.mutable_poison()->mutable_ranges() = table_.Find(segment)->bad_ranges();
+  notice_(handle.connection, message);
 }
 
 void GrantKeeper::Inspect(const std::vector<SegmentId>& segments) {

@@ -51,7 +51,8 @@ class GrantKeeper {
   template <typename Message>
   using Reply = absl::AnyInvocable<void(absl::StatusOr<WithFiles<Message>>)>;
   using IdentityFn = std::function<absl::StatusOr<CallIdentity>(const std::string& principal)>;
-  using NoticeFn = std::function<void(ConnectionId, const v1::RevokeNotice&)>;
+  // A message that is no reply.
+  using NoticeFn = std::function<void(ConnectionId, const v1::ServerMessage&)>;
 
   // `identity` gives the metadata of a call for `principal`, or why there can be none now.
   // `first_handle`: ids of handles begin there.
@@ -79,6 +80,7 @@ class GrantKeeper {
   void ExpireLease();
   // By the kernel's word.
   void HandleReleased(SegmentId segment);
+  void AnyHandleReleased();
   std::vector<v1::HeldGrant> Held() const { return table_.Held(); }
 
   size_t grants() const { return table_.grants(); }
@@ -99,6 +101,8 @@ class GrantKeeper {
 
   // Does what the table says should be done.
   void Reconcile();
+  void TellToLetGo(const GrantActions::Notice& notice);
+  void TellOfBadMemory(const HandleKey& handle, SegmentId segment);
   void Inspect(const std::vector<SegmentId>& segments);
   void TakeBack(SegmentId segment);
   void Release(SegmentId segment);

@@ -18,7 +18,16 @@ v1::GrantAssignment ToAssignment(const v1::AcquireGrantResponse& response) {
   assignment.set_size_bytes(response.segment().size_bytes());
   assignment.set_generation(response.segment().generation());
   assignment.set_coherence(response.segment().coherence());
+  *assignment.mutable_bad_ranges() = response.segment().bad_ranges();
   return assignment;
+}
+
+bool SameRanges(const v1::GrantAssignment& a, const v1::GrantAssignment& b) {
+  return std::equal(a.bad_ranges().begin(), a.bad_ranges().end(), b.bad_ranges().begin(),
+                    b.bad_ranges().end(), [](const v1::ByteRange& x, const v1::ByteRange& y) {
+                      return x.offset_bytes() == y.offset_bytes() &&
+                             x.length_bytes() == y.length_bytes();
+                    });
 }
 
 }  // namespace
@@ -37,6 +46,7 @@ void GrantTable::Upsert(const v1::GrantAssignment& assignment, uint64_t revision
     grant.in_doubt = true;
     grant.claim_until = now + options_.claim_grace;
   }
+  if (!SameRanges(grant.assignment, assignment)) ++grant.bad_version;
   grant.assignment = assignment;
   grant.revision = revision;
   by_name_.emplace(grant.name(), id);
@@ -222,10 +232,20 @@ GrantActions GrantTable::Reconcile(BootTime now) {
   }
   for (const SegmentId segment : std::exchange(dirty_, {})) {
     const auto it = grants_.find(segment);
-    if (it != grants_.end()) Decide(segment, it->second, now, actions);
+    if (it == grants_.end()) continue;
+    TellOfBadMemory(segment, it->second, actions);
+    Decide(segment, it->second, now, actions);
   }
   if (!timers_.empty()) actions.next = timers_.begin()->first;
   return actions;
+}
+
+void GrantTable::TellOfBadMemory(SegmentId segment, const HostGrant& grant, GrantActions& actions) {
+  if (grant.assignment.bad_ranges().empty()) return;
+  for (const HandleKey& key : grant.handles) {
+    const uint64_t told = std::exchange(handles_.at(key).told_bad_version, grant.bad_version);
+    if (told != grant.bad_version) actions.poisoned.emplace_back(key, segment);
+  }
 }
 
 void GrantTable::Decide(SegmentId segment, HostGrant& grant, BootTime now, GrantActions& actions) {
@@ -304,6 +324,10 @@ void GrantTable::HandleReleased(SegmentId segment) {
   ++it->second.opens;
   it->second.not_before = BootTime::InfinitePast();
   Touch(segment);
+}
+
+void GrantTable::AnyHandleReleased() {
+  for (const auto& [segment, grant] : grants_) HandleReleased(segment);
 }
 
 void GrantTable::EndRelease(SegmentId segment, const v1::Token& token, bool released,

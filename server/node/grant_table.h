@@ -36,6 +36,8 @@ struct Handle {
   v1::AccessMode mode = v1::READ_ONLY;
   // The client has been told to let go.
   bool notified = false;
+  // As of HostGrant::bad_version.
+  uint64_t told_bad_version = 0;
 };
 
 struct GrantTableOptions {
@@ -59,6 +61,8 @@ struct GrantActions {
     std::string detail;
   };
   std::vector<Notice> notices;
+  // Clients to be told of the segment's bad_ranges.
+  std::vector<std::pair<HandleKey, SegmentId>> poisoned;
   // Find out whether any process still reaches the segment.
   std::vector<SegmentId> inspect;
   // Take the segment from whoever has it; only with can_revoke.
@@ -124,6 +128,8 @@ class GrantTable {
   void Inspected(SegmentId segment, bool in_use, BootTime now);
   // The kernel says that a handle of it is over: whoever waits for that need wait no longer.
   void HandleReleased(SegmentId segment);
+  // It may have said so of any: what it said was lost.
+  void AnyHandleReleased();
   // Of the release of this token. A release that may have failed is repeated until it has
   // not: the coordinator may act on the first one late.
   void EndRelease(SegmentId segment, const v1::Token& token, bool released, BootTime now);
@@ -141,6 +147,8 @@ class GrantTable {
     // Of the coordinator's state, as of which the assignment is.
     uint64_t revision = 0;
     std::set<HandleKey> handles;
+    // Raised when bytes of the segment turn bad, or good.
+    uint64_t bad_version = 0;
     // Somebody who did not say goodbye may have it mapped.
     bool in_doubt = false;
     // An inspection found nothing, and no handle was given since.
@@ -169,6 +177,7 @@ class GrantTable {
   void Upsert(const v1::GrantAssignment& assignment, uint64_t revision, BootTime now);
   void Forget(Grants::iterator it);
   void Remove(const HandleKey& key);
+  void TellOfBadMemory(SegmentId segment, const HostGrant& grant, GrantActions& actions);
   void Decide(SegmentId segment, HostGrant& grant, BootTime now, GrantActions& actions);
   void DecideUsed(SegmentId segment, HostGrant& grant, BootTime now, GrantActions& actions);
   void Touch(SegmentId segment) { dirty_.insert(segment); }

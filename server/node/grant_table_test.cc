@@ -315,6 +315,49 @@ TEST_F(GrantTableTest, AHandleOfAnotherTokenOrGenerationIsStale) {
   EXPECT_FALSE(table_.Adopt(kHandle, unknown));
 }
 
+class BadMemoryTest : public GrantTableTest {
+ protected:
+  // The coordinator says which bytes are bad.
+  void Say(uint64_t revision, std::initializer_list<uint64_t> offsets) {
+    v1::Assignments assignments = Listed(revision, false);
+    for (const uint64_t offset : offsets) {
+      v1::ByteRange& range =
+          *assignments.mutable_upserts(0)->mutable_grant()->mutable_bad_ranges()->Add();
+      range.set_offset_bytes(offset);
+      range.set_length_bytes(4096);
+    }
+    table_.Apply(assignments, now_);
+  }
+  size_t Told() { return Reconcile().poisoned.size(); }
+};
+
+TEST_F(BadMemoryTest, EveryClientIsToldOnceOfWhatIsNew) {
+  Open(kHandle);
+  Open(kOther);
+  EXPECT_EQ(Told(), 0u);
+  Say(6, {8192});
+  EXPECT_EQ(Told(), 2u);
+  EXPECT_EQ(Told(), 0u);
+  Say(7, {8192});
+  EXPECT_EQ(Told(), 0u);
+  Say(8, {8192, 16384});
+  EXPECT_EQ(Told(), 2u);
+  Say(9, {});  // cleared
+  EXPECT_EQ(Told(), 0u);
+  EXPECT_EQ(table_.handles(), 2u);
+}
+
+TEST_F(BadMemoryTest, AClientThatComesLaterOrComesBackIsToldToo) {
+  Open(kHandle);
+  Say(6, {8192});
+  EXPECT_EQ(Told(), 1u);
+  EXPECT_TRUE(table_.Adopt(kOther, Claim()));
+  const GrantActions actions = Reconcile();
+  ASSERT_EQ(actions.poisoned.size(), 1u);
+  EXPECT_EQ(actions.poisoned[0].first, kOther);
+  EXPECT_EQ(table_.Find(actions.poisoned[0].second)->bad_ranges(0).offset_bytes(), 8192u);
+}
+
 class QuotaTest : public GrantTableTest {
  protected:
   QuotaTest() : GrantTableTest({.max_handles = 3, .max_handles_per_client = 2}) {}

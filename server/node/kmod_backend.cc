@@ -7,11 +7,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
-#include "server/core/names.h"
+#include "server/node/grant_devices.h"
 #include "server/node/kmod_runs.h"
 
 namespace weft {
 namespace {
+
+// A revoke that flushed less says nothing of how long a large one takes.
+constexpr ByteCount kEnoughToMeasure{64 * kMiB.value()};
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 
@@ -62,6 +65,20 @@ absl::StatusOr<absl::Duration> MeasuredBound(Kmod& kmod, absl::Duration configur
   return std::max(configured, 2 * std::max(dead_man->longest_firing, dead_man->longest_revoke));
 }
 
+absl::Status CheckHost(Kmod& kmod, const std::string& host_id) {
+  const absl::StatusOr<KmodHost> kept = kmod.GetHost();
+  if (!kept.ok()) return kept.status();
+  if (kept->host_id.empty() || kept->host_id == host_id) return absl::OkStatus();
+  const absl::StatusOr<std::vector<KmodSegmentInfo>> segments = kmod.ListSegments();
+  if (!segments.ok()) return segments.status();
+  if (segments->empty()) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, v1::IN_USE,
+      absl::StrCat("the module has segments of host ", kept->host_id, ", not of ", host_id,
+                   ": start weftd with the host id that they were "
+                   "granted to, or restart this host"));
+}
+
 void KmodBackend::Arm(BootTime deadline) {
   {
     absl::MutexLock lock(&mu_);
@@ -74,11 +91,57 @@ void KmodBackend::Arm(BootTime deadline) {
 
 absl::Status KmodBackend::SetDeadMan() {
   BootTime deadline;
+  absl::Duration bound;
   {
     absl::MutexLock lock(&mu_);
     deadline = deadline_;
+    bound = durable_bound_;
   }
-  return kmod_.ArmDeadMan(deadline, options_.revoke_bound, options_.fence_action);
+  return kmod_.ArmDeadMan(deadline, bound, options_.fence_action);
+}
+
+absl::Duration KmodBackend::FlushTime() const {
+  double bytes = 0;
+  for (const auto& [segment, size] : to_flush_) bytes += static_cast<double>(size.value());
+  return absl::Seconds(bytes / static_cast<double>(flush_rate_.value()));
+}
+
+absl::StatusOr<absl::Duration> KmodBackend::RevokeBound() {
+  const absl::StatusOr<absl::Duration> measured = MeasuredBound(kmod_, options_.revoke_bound);
+  if (!measured.ok()) return measured;
+  return std::min(std::max(*measured, 2 * FlushTime()), kMaxRevokeBound);
+}
+
+void KmodBackend::SetTerms(const std::string& session_id, absl::Duration revoke_bound) {
+  {
+    absl::MutexLock lock(&mu_);
+    session_id_ = session_id;
+    durable_bound_ = revoke_bound;
+  }
+  blocking_.Post([this] {
+    const absl::Status status = KeepToken({});
+    if (!status.ok()) spdlog::error("host_not_kept error=\"{}\"", Text(status));
+  });
+}
+
+absl::Status KmodBackend::KeepToken(Token token) {
+  const absl::StatusOr<KmodHost> kept = kmod_.GetHost();
+  if (!kept.ok()) return kept.status();
+  const Token last = kept->host_id == options_.host_id ? kept->last_token : Token();
+  if (token != Token() && token.epoch < last.epoch) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, v1::STALE_TOKEN,
+        absl::StrCat("the coordinator grants under epoch ", token.epoch, " and this host has seen ",
+                     last.epoch, ": it runs on an old copy of its store"));
+  }
+  KmodHost host;
+  host.host_id = options_.host_id;
+  host.last_token = std::max({token, last, kept->last_token});
+  {
+    absl::MutexLock lock(&mu_);
+    host.session_id = session_id_;
+  }
+  return host == *kept ? absl::OkStatus() : kmod_.SetHost(host);
 }
 
 void KmodBackend::Retry() {
@@ -134,6 +197,8 @@ absl::Status KmodBackend::Prepare(const v1::GrantAssignment& grant) {
 
 absl::Status KmodBackend::Make(const v1::GrantAssignment& grant) {
   const SegmentId id = IdOf(grant);
+  if (absl::Status s = KeepToken(TokenOf(grant)); !s.ok()) return s;
+  if (grant.coherence() == v1::SOFTWARE) to_flush_[id] = ByteCount(grant.size_bytes());
   if (absl::Status s = records_.Write(RecordName(id), grant.SerializeAsString()); !s.ok()) {
     return s;
   }
@@ -203,26 +268,27 @@ absl::StatusOr<std::vector<KmodRun>> KmodBackend::RunsFrom(const v1::GrantAssign
 }
 
 absl::StatusOr<HandleFiles> KmodBackend::Describe(const v1::GrantAssignment& grant) const {
+  const auto devices = FindGrantDevices(catalog_, grant);
+  if (!devices.ok()) return devices.status();
   HandleFiles files;
   files.page_size = kExtentUnit;
-  std::set<std::string> seen;
-  for (const v1::Run& run : grant.runs()) {
-    for (const v1::Extent& extent : run.extents()) {
-      if (!seen.insert(extent.device()).second) continue;
-      const absl::StatusOr<DeviceId> id = ParseDeviceName(extent.device());
-      if (!id.ok()) return id.status();
-      const absl::StatusOr<KnownDevice> device = catalog_.Find(*id);
-      if (!device.ok()) return device.status();
-      v1::DeviceIncarnation& incarnation = files.incarnation.emplace_back();
-      incarnation.set_device(extent.device());
-      incarnation.set_power_epoch(device->label.power_epoch);
-    }
+  for (const auto& [name, device] : *devices) {
+    files.incarnation.push_back(IncarnationOf(name, device));
   }
   return files;
 }
 
 absl::StatusOr<HandleFiles> KmodBackend::Open(const v1::GrantAssignment& grant,
                                               v1::AccessMode mode) {
+  const absl::StatusOr<absl::Duration> bound = RevokeBound();
+  if (!bound.ok()) return bound.status();
+  {
+    absl::MutexLock lock(&mu_);
+    if (*bound > durable_bound_) {
+      return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+                       "the coordinator is being told how long this host takes to give back");
+    }
+  }
   absl::StatusOr<HandleFiles> files = Describe(grant);
   if (!files.ok()) return files;
   absl::StatusOr<UniqueFd> fd = kmod_.OpenSegment(IdOf(grant), TokenOf(grant), AccessOf(mode));
@@ -258,6 +324,11 @@ absl::StatusOr<bool> KmodBackend::TakeBack(const v1::GrantAssignment& grant) {
       kmod_.RevokeSegment(IdOf(grant), TokenOf(grant), options_.pin_wait);
   if (absl::IsNotFound(revoke.status())) return false;
   if (!revoke.ok()) return revoke.status();
+  if (revoke->flushed >= kEnoughToMeasure && revoke->elapsed > absl::ZeroDuration()) {
+    const double rate =
+        static_cast<double>(revoke->flushed.value()) / absl::ToDoubleSeconds(revoke->elapsed);
+    flush_rate_ = std::clamp(ByteCount(static_cast<uint64_t>(rate)), kMiB, flush_rate_);
+  }
   if (revoke->state == KmodState::kRevoked || revoke->state == KmodState::kDead) return false;
   spdlog::warn("revoke_waits segment={} reason={} pages_pinned={}", grant.grant().segment(),
                v1::Reason_Name(v1::BUSY_PINNED), revoke->pages_pinned);
@@ -267,6 +338,7 @@ absl::StatusOr<bool> KmodBackend::TakeBack(const v1::GrantAssignment& grant) {
 absl::Status KmodBackend::Forget(const v1::GrantAssignment& grant) {
   const SegmentId id = IdOf(grant);
   unready_.erase(id);
+  to_flush_.erase(id);
   const absl::StatusOr<KmodSegmentInfo> segment = kmod_.FindSegment(id);
   if (segment.ok() && segment->token > TokenOf(grant)) return absl::OkStatus();  // granted anew
   absl::Status status = kmod_.DestroySegment(id, TokenOf(grant));

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -18,8 +19,13 @@
 
 namespace weft {
 
+// What a session may have as B.
+inline constexpr absl::Duration kMaxRevokeBound = absl::Minutes(10);
+
 struct KmodBackendOptions {
-  // B: by when after the deadline all must be taken back, and what follows if it is not.
+  std::string host_id = "";
+  // B: by when after the deadline all must be taken back, and what follows if it is not. No
+  // less is asked of the coordinator.
   absl::Duration revoke_bound = absl::Seconds(5);
   FenceAction fence_action = FenceAction::kReboot;
   // How long one TakeBack waits for pages that are pinned.
@@ -33,6 +39,9 @@ absl::Status ReleaseDeadMan(Kmod& kmod);
 // At least `configured`, and twice what taking back has ever lasted on this host.
 absl::StatusOr<absl::Duration> MeasuredBound(Kmod& kmod, absl::Duration configured);
 
+// FAILED_PRECONDITION IN_USE: the module has segments of a host of another name.
+absl::Status CheckHost(Kmod& kmod, const std::string& host_id);
+
 // The segments are the module's: they outlive this process. `records` keeps of each grant
 // what the module does not know, its names.
 class KmodBackend final : public Backend, private DeadMan {
@@ -40,7 +49,12 @@ class KmodBackend final : public Backend, private DeadMan {
   // All outlive it. `blocking`: where the calls of Backend come from.
   KmodBackend(Kmod& kmod, DeviceCatalog& catalog, RecordDir& records, Executor& blocking,
               KmodBackendOptions options)
-      : kmod_(kmod), catalog_(catalog), records_(records), blocking_(blocking), options_(options) {}
+      : kmod_(kmod),
+        catalog_(catalog),
+        records_(records),
+        blocking_(blocking),
+        options_(std::move(options)),
+        durable_bound_(options_.revoke_bound) {}
 
   v1::Backend kind() const override { return v1::KMOD; }
   bool can_revoke() const override { return true; }
@@ -54,12 +68,19 @@ class KmodBackend final : public Backend, private DeadMan {
   absl::StatusOr<std::set<SegmentId>> FindInUse(
       const std::vector<v1::GrantAssignment>& grants) override;
   absl::StatusOr<bool> TakeBack(const v1::GrantAssignment& grant) override;
+  // Twice what is the longest so far, or what flushing all that is coherent by software
+  // would last.
+  absl::StatusOr<absl::Duration> RevokeBound() override;
+  void SetTerms(const std::string& session_id, absl::Duration revoke_bound) override;
   absl::Status Forget(const v1::GrantAssignment& grant) override;
 
  private:
   void Arm(BootTime deadline) override;
 
   absl::Status SetDeadMan();
+  // Keeps the token in the module. STALE_TOKEN: it is of an older epoch than one that is kept.
+  absl::Status KeepToken(Token token);
+  absl::Duration FlushTime() const;
   // Does again what the dead-man, or pinned pages, kept from being done.
   void Retry();
   absl::Status Make(const v1::GrantAssignment& grant);
@@ -76,7 +97,13 @@ class KmodBackend final : public Backend, private DeadMan {
   // Grants to make ready or to destroy once more; for the blocking executor.
   std::map<SegmentId, v1::GrantAssignment> unready_;
   std::map<SegmentId, v1::GrantAssignment> undestroyed_;
+  // What of the prepared segments a revoke has to flush, and how much of it in a second, at
+  // worst; for the blocking executor.
+  std::map<SegmentId, ByteCount> to_flush_;
+  ByteCount flush_rate_ = kGiB;
   absl::Mutex mu_;
+  std::string session_id_ ABSL_GUARDED_BY(mu_);
+  absl::Duration durable_bound_ ABSL_GUARDED_BY(mu_);
   BootTime deadline_ ABSL_GUARDED_BY(mu_) = BootTime::InfinitePast();
 };
 

@@ -231,6 +231,83 @@ TEST_F(KmodBackendTest, ADaemonThatStartsAfterTheDeadManCanReadLabels) {
   EXPECT_TRUE(absl::IsUnavailable(ReleaseDeadMan(kmod_)));
 }
 
+TEST_F(KmodBackendTest, ADaemonRestartedAfterTheDeadManGoesOnUnderTheSameToken) {
+  ASSERT_TRUE(backend_.Prepare(Grant(1)).ok());
+  ASSERT_TRUE(backend_.Open(Grant(1), v1::READ_WRITE).ok());
+  kmod_.FireDeadMan();
+  ASSERT_TRUE(ReleaseDeadMan(kmod_).ok());
+  KmodBackend successor(kmod_, catalog_, records_, tasks_, KmodBackendOptions());
+  const auto grants = successor.Recall();
+  ASSERT_TRUE(grants.ok()) << grants.status();
+  ASSERT_EQ(grants->size(), 1u);
+  EXPECT_EQ(state(), KmodState::kRevoked);
+  // The coordinator confirms the grant.
+  successor.dead_man()->Arm(BootTime(absl::Seconds(20)));
+  ASSERT_TRUE(successor.Prepare((*grants)[0]).ok());
+  EXPECT_EQ(state(), KmodState::kLive);
+  EXPECT_EQ(successor.FindInUse({Grant(1)})->count(kSegment), 1u);
+}
+
+TEST_F(KmodBackendTest, AScrubThatWasLongUnderWayReachesNothing) {
+  ASSERT_TRUE(backend_.Prepare(Grant(5)).ok());
+  ASSERT_TRUE(backend_.Forget(Grant(5)).ok());
+  const std::vector<KmodRun> runs = {{{{device_, ByteOffset(2 << 20), kExtentUnit}}, ByteCount(0)}};
+  const SegmentId scratch(kFirstScrubSegment | 5);
+  EXPECT_EQ(ReasonOf(kmod_.CreateSegment(scratch, {1, 4}, Access::kReadWrite, runs)),
+            v1::STALE_TOKEN);
+  EXPECT_TRUE(kmod_.CreateSegment(scratch, {1, 6}, Access::kReadWrite, runs).ok());
+}
+
+TEST_F(KmodBackendTest, TheModuleKeepsWhoItWorksFor) {
+  KmodBackendOptions options;
+  options.host_id = "host-a";
+  KmodBackend backend(kmod_, catalog_, records_, tasks_, options);
+  backend.SetTerms("1.7", absl::Seconds(5));
+  tasks_.RunAll();
+  ASSERT_TRUE(backend.Prepare(Grant(9)).ok());
+  EXPECT_EQ(*kmod_.GetHost(), (KmodHost{"host-a", "1.7", {1, 9}}));
+  EXPECT_TRUE(CheckHost(kmod_, "host-a").ok());
+  const absl::Status other = CheckHost(kmod_, "host-b");
+  EXPECT_EQ(ReasonOf(other), v1::IN_USE);
+  EXPECT_NE(std::string(other.message()).find("host-a"), std::string::npos);
+  ASSERT_TRUE(backend.Forget(Grant(9)).ok());
+  EXPECT_TRUE(CheckHost(kmod_, "host-b").ok());
+}
+
+TEST_F(KmodBackendTest, AGrantOfAnOlderEpochIsRefused) {
+  v1::GrantAssignment later = Grant(1);
+  later.mutable_grant()->mutable_token()->set_epoch(2);
+  ASSERT_TRUE(backend_.Prepare(later).ok());
+  v1::GrantAssignment older = Grant(50);
+  older.mutable_grant()->set_segment_id(8);
+  EXPECT_EQ(ReasonOf(backend_.Prepare(older)), v1::STALE_TOKEN);
+}
+
+TEST_F(KmodBackendTest, ALongerRevokeRaisesTheBoundOnceItIsDurable) {
+  EXPECT_EQ(*backend_.RevokeBound(), absl::Seconds(5));
+  kmod_.SetLongestRevoke(absl::Seconds(4));
+  EXPECT_EQ(*backend_.RevokeBound(), absl::Seconds(8));
+  backend_.dead_man()->Arm(BootTime(absl::Seconds(20)));
+  EXPECT_EQ(kmod_.bound(), absl::Seconds(5));
+  backend_.SetTerms("1.1", absl::Seconds(8));
+  backend_.dead_man()->Arm(BootTime(absl::Seconds(30)));
+  EXPECT_EQ(kmod_.bound(), absl::Seconds(8));
+}
+
+TEST_F(KmodBackendTest, AHandleWaitsForTheBoundThatItsFlushNeeds) {
+  v1::GrantAssignment grant = Grant(1);
+  grant.set_coherence(v1::SOFTWARE);
+  grant.set_size_bytes(uint64_t{16} << 30);
+  ASSERT_TRUE(backend_.Prepare(grant).ok());
+  EXPECT_TRUE(absl::IsUnavailable(backend_.Open(grant, v1::READ_ONLY).status()));
+  const absl::Duration bound = *backend_.RevokeBound();
+  EXPECT_GT(bound, absl::Seconds(5));
+  backend_.SetTerms("1.1", bound);
+  EXPECT_TRUE(backend_.Open(grant, v1::READ_ONLY).ok());
+  ASSERT_TRUE(backend_.Forget(grant).ok());
+  EXPECT_EQ(*backend_.RevokeBound(), absl::Seconds(5));
+}
+
 TEST(KmodRunsTest, AStripeSetIsNotCut) {
   v1::GrantAssignment grant;
   v1::Run& run = *grant.add_runs();

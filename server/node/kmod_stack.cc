@@ -60,9 +60,11 @@ absl::StatusOr<std::unique_ptr<KmodStack>> KmodStack::Open(const NodeFlags& flag
   absl::StatusOr<std::unique_ptr<Kmod>> kmod = LinuxKmod::Open(flags.module_device);
   if (!kmod.ok()) return kmod.status();
   stack->kmod_ = *std::move(kmod);
+  if (absl::Status s = CheckHost(*stack->kmod_, flags.host_id); !s.ok()) return s;
   if (absl::Status s = ReleaseDeadMan(*stack->kmod_); !s.ok()) return s;
   const absl::StatusOr<absl::Duration> bound = MeasuredBound(*stack->kmod_, flags.revoke_bound);
   if (!bound.ok()) return bound.status();
+  stack->options_.host_id = flags.host_id;
   stack->options_.revoke_bound = *bound;
   stack->options_.fence_action = flags.fence_action;
 
@@ -96,7 +98,8 @@ void KmodStack::MakeBackend(DeviceCatalog& catalog, RecordDir& records, Executor
   backend_.emplace(*kmod_, catalog, records, blocking, options_);
 }
 
-void KmodStack::RunEvents(NodeMetrics& metrics, const std::function<void(SegmentId)>& released) {
+void KmodStack::RunEvents(NodeMetrics& metrics,
+                          const std::function<void(const KmodEvent&)>& handle) {
   for (;;) {
     const absl::StatusOr<std::vector<KmodEvent>> events = kmod_->WaitEvents();
     if (!events.ok()) {
@@ -107,7 +110,7 @@ void KmodStack::RunEvents(NodeMetrics& metrics, const std::function<void(Segment
     for (const KmodEvent& event : *events) {
       Log(event);
       if (event.type == KmodEvent::Type::kMemoryFailure) metrics.CountMemoryFailure();
-      if (event.type == KmodEvent::Type::kHandleReleased) released(event.segment);
+      handle(event);
     }
   }
 }

@@ -35,9 +35,9 @@ class KmodStack {
   void MakeBackend(DeviceCatalog& catalog, RecordDir& records, Executor& blocking);
   Backend& backend() { return *backend_; }
 
-  // Tells the log, the metrics and `released` what the module reports, until StopEvents. For
-  // a thread of its own.
-  void RunEvents(NodeMetrics& metrics, const std::function<void(SegmentId)>& released);
+  // Tells the log, the metrics and `handle` what the module reports, until StopEvents. For a
+  // thread of its own.
+  void RunEvents(NodeMetrics& metrics, const std::function<void(const KmodEvent&)>& handle);
   void StopEvents() { kmod_->StopEvents(); }
 
   // Gives back all devices on which no segment lies. The last call.

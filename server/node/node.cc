@@ -45,6 +45,7 @@ Node::Node(NodeOptions options, const NodeDeps& deps, Events events)
       deps_(deps),
       events_(std::move(events)),
       instance_id_(NewUuid(deps.random).ToString()),
+      revoke_bound_(options_.revoke_bound),
       tickets_(deps.random),
       fd_service_(FdOptions(options_), deps.executor, deps.clock, deps.packets, tickets_,
                   deps.metrics),
@@ -52,7 +53,7 @@ Node::Node(NodeOptions options, const NodeDeps& deps, Events events)
           {deps.executor, deps.blocking, deps.clock, deps.transport, deps.backend, deps.metrics},
           GrantOptions(options_, deps.backend), RandomHandleBase(deps.random),
           [this](const std::string& principal) { return IdentityOf(principal); },
-          [this](ConnectionId connection, const v1::RevokeNotice& notice) {
+          [this](ConnectionId connection, const v1::ServerMessage& notice) {
             fd_service_.Notify(connection, notice);
           }),
       worker_(
@@ -81,6 +82,27 @@ absl::Status Node::Start() {
 
 void Node::HandleReleased(SegmentId segment) {
   deps_.executor.Post([this, segment] { keeper_.HandleReleased(segment); });
+}
+
+void Node::OnEvent(const KmodEvent& event) {
+  using Type = KmodEvent::Type;
+  switch (event.type) {
+    case Type::kHandleReleased:
+      HandleReleased(event.segment);
+      break;
+    case Type::kOverflow:
+      deps_.executor.Post([this] { keeper_.AnyHandleReleased(); });
+      [[fallthrough]];
+    case Type::kMemoryFailure:
+    case Type::kDeviceGone:
+      deps_.blocking.Post([this] { RescanNow(); });
+      break;
+    case Type::kDeadManFired:
+    case Type::kDeadManDone:
+    case Type::kFenceFailed:
+    case Type::kSegmentRevoked:
+      break;
+  }
 }
 
 absl::StatusOr<LocalApi::Caller> Node::FindCaller(const std::string& ticket) {
@@ -210,8 +232,7 @@ v1::Register Node::MakeRegister() {
   request.set_backend(deps_.backend.kind());
   request.set_can_revoke(deps_.backend.can_revoke());
   request.set_trust_expiry(options_.trust_expiry);
-  request.set_revoke_bound_ms(
-      static_cast<uint32_t>(absl::ToInt64Milliseconds(options_.revoke_bound)));
+  request.set_revoke_bound_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(revoke_bound_)));
   *request.mutable_devices() = deps_.catalog.Inventory();
   told_inventory_ = request.devices().SerializeAsString();
   for (v1::HeldGrant& held : keeper_.Held()) *request.add_held() = std::move(held);
@@ -226,6 +247,7 @@ void Node::OnRegistered(const v1::Registered& registered) {
     last_session_id_ = registered.session_id();
   }
   SetSession(registered.session_id(), session_.deadline());
+  deps_.backend.SetTerms(registered.session_id(), absl::Milliseconds(registered.revoke_bound_ms()));
   worker_.RepeatReports();
   ReportInventory();
 }
@@ -248,6 +270,24 @@ void Node::OnLeaseExtended(BootTime deadline) {
   deps_.blocking.Post([this, deadline] { scrubber_.SetWriteDeadline(deadline); });
   deps_.metrics.CountRenewal();
   deps_.metrics.SetLeaseDeadline(deadline);
+  UpdateRevokeBound();
+}
+
+void Node::UpdateRevokeBound() {
+  deps_.blocking.Post([this] {
+    const absl::StatusOr<absl::Duration> bound = deps_.backend.RevokeBound();
+    if (!bound.ok()) {
+      spdlog::error("revoke_bound_unknown error=\"{}\"", std::string(bound.status().message()));
+      return;
+    }
+    deps_.executor.Post([this, bound = absl::Ceil(*bound, absl::Milliseconds(1))] {
+      if (bound <= revoke_bound_) return;
+      spdlog::info("revoke_bound_raised from={} to={}", absl::FormatDuration(revoke_bound_),
+                   absl::FormatDuration(bound));
+      revoke_bound_ = bound;
+      session_.Reregister();
+    });
+  });
 }
 
 void Node::OnDisconnected() { keeper_.SetConnected(false); }

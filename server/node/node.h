@@ -21,6 +21,7 @@
 #include "server/node/tickets.h"
 #include "server/node/worker.h"
 #include "server/platform/clock.h"
+#include "server/platform/kmod.h"
 #include "server/platform/packet_server.h"
 #include "server/platform/random.h"
 #include "server/rpc/node/coordinator_transport.h"
@@ -80,7 +81,9 @@ class Node final : public LocalApi, private SessionObserver {
   PacketHandler& packet_handler() { return fd_service_; }
   Scrubber& scrubber() { return scrubber_; }
 
-  // For a backend that is told by the kernel: any thread.
+  // For a backend that is told by the kernel: any thread. An event is a reason to look: what
+  // there is to know is listed anew.
+  void OnEvent(const KmodEvent& event);
   void HandleReleased(SegmentId segment);
 
   // LocalApi:
@@ -107,6 +110,8 @@ class Node final : public LocalApi, private SessionObserver {
   // On the blocking executor.
   void RescanNow();
   void ReportInventory();
+  // Has the coordinator know of a greater B.
+  void UpdateRevokeBound();
   v1::NodeStatus Status() const;
   void Format(const v1::FormatDeviceRequest& request, Done<v1::LocalDeviceInfo> done);
   // Root and the daemon's own user may do what concerns the whole host.
@@ -119,6 +124,8 @@ class Node final : public LocalApi, private SessionObserver {
   const std::string instance_id_;
   bool told_registered_ = false;
   std::string last_session_id_;
+  // B, as Register says it.
+  absl::Duration revoke_bound_;
   // The inventory that the coordinator has, serialised.
   std::string told_inventory_;
   Tickets tickets_;

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
-#include "server/core/names.h"
+#include "server/node/grant_devices.h"
 #include "server/platform/packet_server.h"
 
 namespace weft {
@@ -29,7 +29,31 @@ absl::Status TooManyDevices(const v1::GrantAssignment& grant) {
                                 " devices, more than can be handed out at once"));
 }
 
+// Marks are below 2^62: 22 bits of the host, 40 of the segment. Where two are the same, a
+// segment counts as in use for longer than it is.
+constexpr int kSegmentBits = 40;
+constexpr int kHostBits = 22;
+
+// FNV-1a: the same in every run.
+uint64_t HashOf(const std::string& text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return hash;
+}
+
 }  // namespace
+
+RawBackend::RawBackend(v1::Backend kind, const std::string& host, const DeviceCatalog& catalog,
+                       MappingScanner& scanner, RecordDir& records)
+    : kind_(kind),
+      host_mark_((HashOf(host) & ((uint64_t{1} << kHostBits) - 1)) << kSegmentBits),
+      catalog_(catalog),
+      scanner_(scanner),
+      records_(records) {}
+
+uint64_t RawBackend::MarkOf(SegmentId segment) const {
+  return host_mark_ | (segment.value() & ((uint64_t{1} << kSegmentBits) - 1));
+}
 
 absl::StatusOr<std::vector<v1::GrantAssignment>> RawBackend::Recall() {
   const absl::StatusOr<std::map<std::string, std::string>> records = records_.ReadAll();
@@ -59,27 +83,21 @@ absl::StatusOr<HandleFiles> RawBackend::Open(const v1::GrantAssignment& grant,
 absl::StatusOr<HandleFiles> RawBackend::Refresh(const v1::GrantAssignment& grant,
                                                 v1::AccessMode mode,
                                                 const std::set<std::string>& devices) {
-  std::set<std::string> seen;
+  const auto all = FindGrantDevices(catalog_, grant);
+  if (!all.ok()) return all.status();
+  const uint64_t mark = MarkOf(SegmentId(grant.grant().segment_id()));
   HandleFiles files;
   files.page_size = kind_ == v1::DEVDAX ? kExtentUnit : kEmulatedPage;
-  for (const v1::Run& run : grant.runs()) {
-    for (const v1::Extent& extent : run.extents()) {
-      if (!seen.insert(extent.device()).second) continue;
-      const absl::StatusOr<DeviceId> id = ParseDeviceName(extent.device());
-      if (!id.ok()) return id.status();
-      const absl::StatusOr<KnownDevice> device = catalog_.Find(*id);
-      if (!device.ok()) return device.status();
-      v1::DeviceIncarnation& incarnation = files.incarnation.emplace_back();
-      incarnation.set_device(extent.device());
-      incarnation.set_power_epoch(device->label.power_epoch);
-      if (devices.contains(extent.device())) continue;
-      if (files.fds.size() == kMaxPacketFds) return TooManyDevices(grant);
-      absl::StatusOr<UniqueFd> fd = device->device->OpenForClient(
-          mode == v1::READ_WRITE ? Access::kReadWrite : Access::kReadOnly);
-      if (!fd.ok()) return fd.status();
-      files.fds.push_back(*std::move(fd));
-      files.devices.push_back(extent.device());
-    }
+  for (const auto& [name, known] : *all) {
+    files.incarnation.push_back(IncarnationOf(name, known));
+    if (devices.contains(name)) continue;
+    if (files.fds.size() == kMaxPacketFds) return TooManyDevices(grant);
+    absl::StatusOr<UniqueFd> fd = known.device->OpenForClient(
+        mode == v1::READ_WRITE ? Access::kReadWrite : Access::kReadOnly);
+    if (!fd.ok()) return fd.status();
+    if (absl::Status s = known.device->MarkForClient(fd->get(), mark); !s.ok()) return s;
+    files.fds.push_back(*std::move(fd));
+    files.devices.push_back(name);
   }
   return files;
 }
@@ -88,14 +106,19 @@ absl::StatusOr<std::set<SegmentId>> RawBackend::FindInUse(
     const std::vector<v1::GrantAssignment>& grants) {
   // By path, the parts of devices and the segments that they belong to.
   std::map<std::string, std::vector<std::pair<v1::Extent, SegmentId>>> parts;
+  std::set<SegmentId> in_use;
   for (const v1::GrantAssignment& grant : grants) {
+    const SegmentId segment(grant.grant().segment_id());
+    const auto devices = FindGrantDevices(catalog_, grant);
+    if (!devices.ok()) return devices.status();
+    for (const auto& [name, known] : *devices) {
+      const absl::StatusOr<bool> has_client = known.device->HasClient(MarkOf(segment));
+      if (!has_client.ok()) return has_client.status();
+      if (*has_client) in_use.insert(segment);
+    }
     for (const v1::Run& run : grant.runs()) {
       for (const v1::Extent& extent : run.extents()) {
-        const absl::StatusOr<DeviceId> id = ParseDeviceName(extent.device());
-        if (!id.ok()) return id.status();
-        const absl::StatusOr<KnownDevice> device = catalog_.Find(*id);
-        if (!device.ok()) return device.status();
-        parts[device->info.path].emplace_back(extent, SegmentId(grant.grant().segment_id()));
+        parts[devices->at(extent.device()).info.path].emplace_back(extent, segment);
       }
     }
   }
@@ -103,7 +126,6 @@ absl::StatusOr<std::set<SegmentId>> RawBackend::FindInUse(
   for (const auto& [path, extents] : parts) paths.push_back(path);
   const absl::StatusOr<std::vector<FileMapping>> mappings = scanner_.Scan(paths);
   if (!mappings.ok()) return mappings.status();
-  std::set<SegmentId> in_use;
   for (const FileMapping& mapping : *mappings) {
     for (const auto& [extent, segment] : parts[mapping.path]) {
       if (Overlaps(mapping, extent)) in_use.insert(segment);

@@ -3,6 +3,7 @@
 #ifndef WEFT_SERVER_NODE_RAW_BACKEND_H_
 #define WEFT_SERVER_NODE_RAW_BACKEND_H_
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,14 +15,15 @@
 
 namespace weft {
 
-// Nothing can be taken back: whether a segment is in use is what /proc says. The grants
-// are kept in `records`, which are of this boot of the host.
+// Nothing can be taken back: a segment is in use while a descriptor that was given out for it,
+// or a mapping of that, is left anywhere, and while /proc shows a mapping of its bytes. The
+// grants are kept in `records`, which are of this boot of the host.
 class RawBackend final : public Backend {
  public:
-  // `kind`: DEVDAX or EMULATED.
-  RawBackend(v1::Backend kind, const DeviceCatalog& catalog, MappingScanner& scanner,
-             RecordDir& records)
-      : kind_(kind), catalog_(catalog), scanner_(scanner), records_(records) {}
+  // `kind`: DEVDAX or EMULATED. `host` tells the descriptors of daemons that share a machine
+  // apart.
+  RawBackend(v1::Backend kind, const std::string& host, const DeviceCatalog& catalog,
+             MappingScanner& scanner, RecordDir& records);
 
   v1::Backend kind() const override { return kind_; }
   bool can_revoke() const override { return false; }
@@ -38,7 +40,10 @@ class RawBackend final : public Backend {
   absl::Status Forget(const v1::GrantAssignment& grant) override;
 
  private:
+  uint64_t MarkOf(SegmentId segment) const;
+
   const v1::Backend kind_;
+  const uint64_t host_mark_;
   const DeviceCatalog& catalog_;
   MappingScanner& scanner_;
   RecordDir& records_;

@@ -59,7 +59,7 @@ class RawBackendTest : public testing::Test {
   DeviceId id_;
   FakeScanner scanner_;
   FakeRecordDir records_;
-  RawBackend backend_{v1::EMULATED, catalog_, scanner_, records_};
+  RawBackend backend_{v1::EMULATED, "host-a", catalog_, scanner_, records_};
 };
 
 using Segments = std::set<SegmentId>;
@@ -78,6 +78,18 @@ TEST_F(RawBackendTest, AMappingOfTheWholeDeviceCountsForEverySegment) {
             (Segments{SegmentId(1), SegmentId(2)}));
 }
 
+TEST_F(RawBackendTest, ADescriptorThatIsNotMappedCountsForItsSegmentAndHost) {
+  const auto files = backend_.Open(Grant(1, 2, 2), v1::READ_ONLY);
+  ASSERT_TRUE(files.ok()) << files.status();
+  EXPECT_EQ(*backend_.FindInUse({Grant(1, 2, 2), Grant(2, 4, 4)}), Segments{SegmentId(1)});
+  RawBackend next(v1::EMULATED, "host-a", catalog_, scanner_, records_);
+  EXPECT_EQ(*next.FindInUse({Grant(1, 2, 2)}), Segments{SegmentId(1)});
+  RawBackend other(v1::EMULATED, "host-b", catalog_, scanner_, records_);
+  EXPECT_TRUE(other.FindInUse({Grant(1, 2, 2)})->empty());
+  dax_.media["dax0.0"]->CloseClients();
+  EXPECT_TRUE(backend_.FindInUse({Grant(1, 2, 2)})->empty());
+}
+
 TEST_F(RawBackendTest, WhatCannotBeSeenIsNotKnownToBeFree) {
   scanner_.error = absl::PermissionDeniedError("/proc/1/maps");
   EXPECT_FALSE(backend_.FindInUse({Grant(1, 2, 2)}).ok());
@@ -93,7 +105,7 @@ TEST_F(RawBackendTest, GrantsOutliveTheDaemonUntilTheyAreForgotten) {
   ASSERT_TRUE(backend_.Prepare(Grant(1, 2, 4)).ok());  // it grew
   ASSERT_TRUE(backend_.Prepare(Grant(2, 8, 2)).ok());
   ASSERT_TRUE(backend_.Forget(Grant(2, 8, 2)).ok());
-  RawBackend next(v1::EMULATED, catalog_, scanner_, records_);
+  RawBackend next(v1::EMULATED, "host-a", catalog_, scanner_, records_);
   const auto recalled = next.Recall();
   ASSERT_TRUE(recalled.ok()) << recalled.status();
   ASSERT_EQ(recalled->size(), 1u);

@@ -60,7 +60,8 @@ ScrubQueue::Step ScrubQueue::Next(BootTime now) {
                                             static_cast<double>(rate_.value()));
   }
   cancelled_ = false;
-  under_way_ = ScrubPiece{front.job.id, front.job.device, front.job.offset + front.done, length};
+  under_way_ = ScrubPiece{front.job.id, front.job.device, front.job.offset + front.done, length,
+                          front.job.token};
   return *under_way_;
 }
 

@@ -22,6 +22,8 @@ struct ScrubJob {
   std::shared_ptr<Device> device;
   ByteOffset offset;
   ByteCount length;
+  // The right to write there.
+  Token token = {};
 };
 
 // A part of a job that is zeroed in one go: at most Device::kMaxPiece.
@@ -30,6 +32,7 @@ struct ScrubPiece {
   std::shared_ptr<Device> device;
   ByteOffset offset;
   ByteCount length;
+  Token token = {};
 };
 
 // How far a job has come.

@@ -25,7 +25,7 @@ bool Scrubber::RunOne() {
 }
 
 void Scrubber::Zero(const ScrubPiece& piece) {
-  const absl::Status status = piece.device->Zero(piece.offset, piece.length);
+  const absl::Status status = piece.device->Scrub(piece.offset, piece.length, piece.token);
   std::optional<ScrubReport> report;
   {
     absl::MutexLock lock(&mu_);

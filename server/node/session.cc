@@ -75,6 +75,15 @@ void Session::Connect() {
   });
 }
 
+void Session::Reregister() {
+  if (!registered_) return;
+  registered_ = false;
+  stream_ = nullptr;
+  lease_.ForgetUnconfirmed();
+  observer_.OnDisconnected();
+  Connect();
+}
+
 void Session::Drop(const absl::Status& why) {
   if (stream_ == nullptr) return;
   stream_ = nullptr;

@@ -56,6 +56,10 @@ class Session {
   // Nothing is said if there is no stream: OnRegistered is the time to repeat it.
   void Send(v1::NodeMessage message);
 
+  // Registers anew within the lease: what MakeRegister says has changed. Nothing while there
+  // is no stream: then it happens anyway.
+  void Reregister();
+
   // Whether the host may act for its grants now.
   bool alive() const { return !session_id_.empty() && clock_.BootNow() < lease_.deadline(); }
   // Empty: none was ever begun. May be over.

@@ -164,5 +164,21 @@ TEST_F(SessionTest, WhatAnEarlierStreamStillSaysIsNotHeard) {
   EXPECT_EQ(assignments_, 0);
 }
 
+TEST_F(SessionTest, RegistersAnewWithinTheLeaseWhenWhatItSaysHasChanged) {
+  session_.Reregister();  // not registered: it will say what is so then anyway
+  EXPECT_EQ(transport_.streams.size(), 1u);
+  Register();
+  session_.Reregister();
+  EXPECT_EQ(disconnects_, 1);
+  ASSERT_EQ(transport_.streams.size(), 2u);
+  EXPECT_TRUE(transport_.stream().sent[0].has_register_());
+  EXPECT_TRUE(session_.alive());
+  Register();
+  EXPECT_EQ(registrations_, 2);
+  EXPECT_EQ(expiries_, 0);
+  executor_.Advance(absl::Seconds(3));
+  EXPECT_TRUE(transport_.stream().sent.back().has_renew());
+}
+
 }  // namespace
 }  // namespace weft

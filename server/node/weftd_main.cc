@@ -159,7 +159,7 @@ int Main(const NodeFlags& flags) {
   if (!flags.tls_cert.empty()) tls = TlsFiles{flags.tls_cert, flags.tls_key, flags.tls_ca};
   TaskQueue executor(clock);
   TaskQueue blocking(clock);
-  RawBackend raw_backend(flags.backend, catalog, mappings, **records);
+  RawBackend raw_backend(flags.backend, flags.host_id, catalog, mappings, **records);
   if (kmod != nullptr) kmod->MakeBackend(catalog, **records, blocking);
   Backend& backend = kmod != nullptr ? kmod->backend() : raw_backend;
   GrpcTransport transport(flags.coordinators, tls);
@@ -216,7 +216,7 @@ int Main(const NodeFlags& flags) {
   std::thread packet_thread([&] { (*packets)->Run(node.packet_handler()); });
   std::thread event_thread([&] {
     if (kmod == nullptr) return;
-    kmod->RunEvents(*metrics, [&node](SegmentId segment) { node.HandleReleased(segment); });
+    kmod->RunEvents(*metrics, [&node](const KmodEvent& event) { node.OnEvent(event); });
   });
   int signal_number = 0;
   sigwait(&signals, &signal_number);

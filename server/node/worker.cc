@@ -166,7 +166,8 @@ void Worker::Submit(uint64_t job_id, const ScrubRun& run, uint64_t offset_bytes,
         absl::Status status = known.status();
         if (status.ok()) {
           status = scrubber_->Submit(
-              {job_id, known->device, ByteOffset(offset_bytes), ByteCount(length_bytes)});
+              {job_id, known->device, ByteOffset(offset_bytes), ByteCount(length_bytes),
+               Token{work.scrub().token().epoch(), work.scrub().token().counter()}});
         }
         if (status.ok()) return;
         deps_.executor.Post([this, job_id, work, done, status] {

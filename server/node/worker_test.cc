@@ -150,6 +150,7 @@ TEST_F(WorkerTest, ScrubsItsExtentsOneAfterAnotherAndNothingElse) {
   EXPECT_EQ(sent_[0].scrub_progress().done_bytes(), uint64_t{4} << 20);
   EXPECT_EQ(sent_[1].scrub_progress().done_bytes(), uint64_t{8} << 20);
   EXPECT_EQ(sent_[1].scrub_progress().token().counter(), 9u);
+  EXPECT_EQ(dax_.media["dax0.0"]->scrub_token(), (Token{0, 9}));
   EXPECT_EQ(ByteAt(2), 0);
   EXPECT_EQ(ByteAt(6), 7);
   EXPECT_EQ(ByteAt(8), 0);

@@ -60,6 +60,13 @@ class Device {
   // REQUIRES: length <= kMaxPiece.
   virtual absl::Status Zero(ByteOffset offset, ByteCount length) = 0;
 
+  // Zero, of bytes that no segment has, under the right that `token` is: UNAVAILABLE or
+  // FAILED_PRECONDITION if it is over, where the backend can tell. Good bytes come out of bad
+  // ones where it can do that.
+  virtual absl::Status Scrub(ByteOffset offset, ByteCount length, Token) {
+    return Zero(offset, length);
+  }
+
   // What the kernel knows to be bad now: whole pages, in order, none touching another.
   virtual absl::StatusOr<std::vector<ByteRange>> BadRanges() { return std::vector<ByteRange>(); }
 
@@ -71,6 +78,12 @@ class Device {
   // the device again (through /proc/self/fd, say) for writing. Hence "trusted clients
   // only".
   virtual absl::StatusOr<UniqueFd> OpenForClient(Access access) = 0;
+
+  // Puts `mark` on such a description, where HasClient finds it as long as any descriptor or
+  // mapping of it is left, in any process. One that is opened anew, through /proc/self/fd
+  // say, carries none. REQUIRES: mark < 2^62.
+  virtual absl::Status MarkForClient(int, uint64_t) { return absl::OkStatus(); }
+  virtual absl::StatusOr<bool> HasClient(uint64_t) { return false; }
 };
 
 }  // namespace weft

@@ -1,10 +1,14 @@
 #include "server/platform/fake_device.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
+#include "server/core/ranges.h"
 
 namespace weft {
 
@@ -53,6 +57,41 @@ absl::Status FakeMedia::Check(ByteOffset offset, size_t length) const {
   return absl::OkStatus();
 }
 
+void FakeMedia::AddClient(uint64_t mark) {
+  absl::MutexLock lock(&mu_);
+  clients_.insert(mark);
+}
+
+bool FakeMedia::HasClient(uint64_t mark) const {
+  absl::MutexLock lock(&mu_);
+  return clients_.contains(mark);
+}
+
+void FakeMedia::CloseClients() {
+  absl::MutexLock lock(&mu_);
+  clients_.clear();
+}
+
+Token FakeMedia::scrub_token() const {
+  absl::MutexLock lock(&mu_);
+  return scrub_token_;
+}
+
+void FakeMedia::SetScrubToken(Token token) {
+  absl::MutexLock lock(&mu_);
+  scrub_token_ = token;
+}
+
+std::vector<ByteRange> FakeMedia::BadRanges() const {
+  constexpr uint64_t kPage = 4096;
+  absl::MutexLock lock(&mu_);
+  ByteRanges ranges;
+  for (const ByteOffset at : poisoned_) {
+    ranges.push_back({ByteOffset(at.value() / kPage * kPage), ByteCount(kPage)});
+  }
+  return Joined(std::move(ranges));
+}
+
 absl::Status FakeMedia::Read(ByteOffset offset, absl::Span<uint8_t> out) const {
   absl::ReaderMutexLock lock(&mu_);
   if (absl::Status s = Check(offset, out.size()); !s.ok()) return s;
@@ -83,9 +122,16 @@ absl::Status FakeDevice::Zero(ByteOffset offset, ByteCount length) {
   return media_->Write(offset, std::vector<uint8_t>(length.value()));
 }
 
-absl::StatusOr<UniqueFd> FakeDevice::OpenForClient(Access) {
-  return MakeError(absl::StatusCode::kUnimplemented, v1::NOT_SUPPORTED,
-                   absl::StrCat(name_, " is a fake"));
+absl::Status FakeDevice::Scrub(ByteOffset offset, ByteCount length, Token token) {
+  media_->SetScrubToken(token);
+  return Zero(offset, length);
+}
+
+absl::StatusOr<UniqueFd> FakeDevice::OpenForClient(Access) { return UniqueFd(dup(STDERR_FILENO)); }
+
+absl::Status FakeDevice::MarkForClient(int, uint64_t mark) {
+  media_->AddClient(mark);
+  return absl::OkStatus();
 }
 
 }  // namespace weft

@@ -35,6 +35,16 @@ class FakeMedia {
   // Ends CrashAfterWriting.
   void Recover();
 
+  // Of the last Scrub.
+  Token scrub_token() const;
+  void SetScrubToken(Token token);
+  // Clients that have it open, by mark.
+  void AddClient(uint64_t mark);
+  bool HasClient(uint64_t mark) const;
+  void CloseClients();
+  // The pages that were poisoned.
+  std::vector<ByteRange> BadRanges() const;
+
   // As of Device.
   absl::Status Read(ByteOffset offset, absl::Span<uint8_t> out) const;
   absl::Status Write(ByteOffset offset, absl::Span<const uint8_t> bytes);
@@ -45,6 +55,8 @@ class FakeMedia {
   mutable absl::Mutex mu_;
   // Its size does not change.
   std::vector<uint8_t> bytes_;
+  std::set<uint64_t> clients_ ABSL_GUARDED_BY(mu_);
+  Token scrub_token_ ABSL_GUARDED_BY(mu_);
   std::set<ByteOffset> poisoned_ ABSL_GUARDED_BY(mu_);
   std::optional<size_t> writable_ ABSL_GUARDED_BY(mu_);
 };
@@ -62,8 +74,12 @@ class FakeDevice final : public Device {
   absl::Status Read(ByteOffset offset, absl::Span<uint8_t> out) override;
   absl::Status Write(ByteOffset offset, absl::Span<const uint8_t> bytes) override;
   absl::Status Zero(ByteOffset offset, ByteCount length) override;
-  // UNIMPLEMENTED NOT_SUPPORTED: there is nothing to open.
+  absl::Status Scrub(ByteOffset offset, ByteCount length, Token token) override;
+  absl::StatusOr<std::vector<ByteRange>> BadRanges() override { return media_->BadRanges(); }
+  // A descriptor that leads nowhere of use.
   absl::StatusOr<UniqueFd> OpenForClient(Access access) override;
+  absl::Status MarkForClient(int fd, uint64_t mark) override;
+  absl::StatusOr<bool> HasClient(uint64_t mark) override { return media_->HasClient(mark); }
 
  private:
   const std::string name_;

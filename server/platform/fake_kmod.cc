@@ -90,6 +90,16 @@ void FakeKmod::SetTakingBack(bool taking_back) {
   dead_man_.state = taking_back ? KmodDeadMan::State::kFired : KmodDeadMan::State::kDone;
 }
 
+void FakeKmod::SetLongestRevoke(absl::Duration longest) {
+  absl::MutexLock lock(&mu_);
+  dead_man_.longest_revoke = longest;
+}
+
+absl::Duration FakeKmod::bound() const {
+  absl::MutexLock lock(&mu_);
+  return bound_;
+}
+
 BootTime FakeKmod::deadline() const {
   absl::MutexLock lock(&mu_);
   return deadline_;
@@ -153,6 +163,15 @@ absl::Status FakeKmod::CheckFree(const KmodRun& run) const {
   return absl::OkStatus();
 }
 
+absl::Status FakeKmod::CheckOrder(const KmodRun& run, Token token) const {
+  for (const auto& [extent, seen] : history_) {
+    for (const KmodExtent& other : run.extents) {
+      if (Overlap(extent, other) && token < seen) return Refused(v1::STALE_TOKEN);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status FakeKmod::CheckLease() const {
   const bool over =
       dead_man_.state == KmodDeadMan::State::kFired || dead_man_.state == KmodDeadMan::State::kDone;
@@ -168,6 +187,7 @@ absl::Status FakeKmod::CreateSegment(SegmentId segment, Token token, Access mode
   made.info = {segment, token, token, mode, KmodState::kLive, ByteCount(0), 0};
   for (const KmodRun& run : runs) {
     if (absl::Status s = CheckFree(run); !s.ok()) return s;
+    if (absl::Status s = CheckOrder(run, token); !s.ok()) return s;
     made.info.size += SizeOf(run);
     made.runs.push_back(run);
   }
@@ -232,13 +252,25 @@ absl::Status FakeKmod::DestroySegment(SegmentId segment, Token token) {
     (*found)->info.state = KmodState::kRevoking;
     return Refused(v1::BUSY_PINNED);
   }
+  for (const KmodRun& run : (*found)->runs) {
+    for (const KmodExtent& extent : run.extents) {
+      history_.emplace_back(extent, (*found)->info.last_token);
+    }
+  }
   segments_.erase(segment);
   return absl::OkStatus();
 }
 
-absl::Status FakeKmod::ZeroSegment(SegmentId segment, Token token, ByteOffset, ByteCount) {
+absl::Status FakeKmod::ZeroSegment(SegmentId segment, Token token, ByteOffset offset,
+                                   ByteCount length) {
   absl::MutexLock lock(&mu_);
-  return Find(segment, token).status();
+  const absl::StatusOr<Segment*> found = Find(segment, token);
+  if (!found.ok()) return found.status();
+  if ((*found)->info.token != token) return Refused(v1::STALE_TOKEN);
+  const KmodExtent& first = (*found)->runs.front().extents.front();
+  const ByteRange zeroed{first.offset + (offset - ByteOffset(0)), length};
+  bad_[first.device] = Difference(bad_[first.device], {zeroed});
+  return absl::OkStatus();
 }
 
 absl::StatusOr<KmodSegmentInfo> FakeKmod::FindSegment(SegmentId segment) {
@@ -262,11 +294,12 @@ absl::StatusOr<std::vector<KmodHandleInfo>> FakeKmod::ListHandles(SegmentId segm
   return it->second.handles;
 }
 
-absl::Status FakeKmod::ArmDeadMan(BootTime deadline, absl::Duration, FenceAction) {
+absl::Status FakeKmod::ArmDeadMan(BootTime deadline, absl::Duration bound, FenceAction) {
   absl::MutexLock lock(&mu_);
   if (dead_man_.state == KmodDeadMan::State::kFired) return absl::AbortedError("taking back");
   dead_man_.state = KmodDeadMan::State::kArmed;
   deadline_ = deadline;
+  bound_ = bound;
   return absl::OkStatus();
 }
 
@@ -282,6 +315,18 @@ absl::Status FakeKmod::DisarmDeadMan() {
 absl::StatusOr<KmodDeadMan> FakeKmod::GetDeadMan() {
   absl::MutexLock lock(&mu_);
   return dead_man_;
+}
+
+absl::StatusOr<KmodHost> FakeKmod::GetHost() {
+  absl::MutexLock lock(&mu_);
+  return host_;
+}
+
+absl::Status FakeKmod::SetHost(const KmodHost& host) {
+  absl::MutexLock lock(&mu_);
+  if (host.last_token < host_.last_token) return Refused(v1::STALE_TOKEN);
+  host_ = host;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<KmodEvent>> FakeKmod::WaitEvents() { return std::vector<KmodEvent>(); }

@@ -14,7 +14,8 @@
 namespace weft {
 
 // Keeps the module's rules about tokens, states, overlaps and the dead-man, and no bytes:
-// the descriptors of handles lead nowhere of use.
+// the descriptors of handles lead nowhere of use. Zeroing makes bad bytes of a segment's first
+// extent good.
 class FakeKmod final : public Kmod {
  public:
   struct Segment {
@@ -40,9 +41,13 @@ class FakeKmod final : public Kmod {
   void LoseDevice(KmodDeviceId device);
   // The deadline comes. REQUIRES: armed.
   void FireDeadMan();
+  // What taking back has lasted at most.
+  void SetLongestRevoke(absl::Duration longest);
   // As long as it takes back, it cannot be armed.
   void SetTakingBack(bool taking_back);
   BootTime deadline() const;
+  // As of the last ArmDeadMan.
+  absl::Duration bound() const;
 
   // ---- Kmod
 
@@ -69,6 +74,8 @@ class FakeKmod final : public Kmod {
   absl::Status ArmDeadMan(BootTime deadline, absl::Duration bound, FenceAction action) override;
   absl::Status DisarmDeadMan() override;
   absl::StatusOr<KmodDeadMan> GetDeadMan() override;
+  absl::StatusOr<KmodHost> GetHost() override;
+  absl::Status SetHost(const KmodHost& host) override;
   absl::StatusOr<std::vector<KmodEvent>> WaitEvents() override;
   void StopEvents() override {}
 
@@ -76,6 +83,7 @@ class FakeKmod final : public Kmod {
   using Segments = std::map<SegmentId, Segment>;
 
   absl::StatusOr<Segment*> Find(SegmentId segment, Token token) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckOrder(const KmodRun& run, Token token) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckFree(const KmodRun& run) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckLease() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -83,11 +91,15 @@ class FakeKmod final : public Kmod {
   mutable absl::Mutex mu_;
   Segments segments_ ABSL_GUARDED_BY(mu_);
   std::map<KmodDeviceId, KmodDeviceInfo> devices_ ABSL_GUARDED_BY(mu_);
+  // Under which tokens bytes were segments'.
+  std::vector<std::pair<KmodExtent, Token>> history_ ABSL_GUARDED_BY(mu_);
   std::map<KmodDeviceId, std::vector<ByteRange>> bad_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, uint64_t> numbers_ ABSL_GUARDED_BY(mu_);  // by path, in their order
   uint64_t last_device_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t pinned_ ABSL_GUARDED_BY(mu_) = 0;
   KmodDeadMan dead_man_ ABSL_GUARDED_BY(mu_);
+  KmodHost host_ ABSL_GUARDED_BY(mu_);
+  absl::Duration bound_ ABSL_GUARDED_BY(mu_);
   BootTime deadline_ ABSL_GUARDED_BY(mu_) = BootTime::InfinitePast();
 };
 

@@ -71,6 +71,9 @@ struct KmodHandleInfo {
 struct KmodRevoke {
   KmodState state = KmodState::kRevoking;
   uint64_t pages_pinned = 0;
+  // Of the caches, by this call, which lasted so long.
+  ByteCount flushed = ByteCount(0);
+  absl::Duration elapsed = absl::ZeroDuration();
 };
 
 // Ids of this and above are the daemon's own: made and destroyed to zero a piece.
@@ -89,6 +92,17 @@ struct KmodDeadMan {
   // The longest from a deadline to the end of its revokes, and of any one revoke.
   absl::Duration longest_firing;
   absl::Duration longest_revoke;
+};
+
+// What a daemon leaves for its successor, until the module is unloaded. Ids have at most 63
+// bytes.
+struct KmodHost {
+  std::string host_id;
+  std::string session_id;
+  // The newest of any segment.
+  Token last_token;
+
+  friend bool operator==(const KmodHost&, const KmodHost&) = default;
 };
 
 struct KmodEvent {
@@ -136,6 +150,7 @@ class Kmod {
   virtual SegmentId LabelSegment(KmodDeviceId device) const = 0;
 
   // REQUIRES: runs is not empty. Fails whole: a segment of which a run was refused is gone.
+  // STALE_TOKEN also if a segment had some of these bytes under a later token.
   virtual absl::Status CreateSegment(SegmentId segment, Token token, Access mode,
                                      const std::vector<KmodRun>& runs) = 0;
   virtual absl::Status ExtendSegment(SegmentId segment, Token token, const KmodRun& run) = 0;
@@ -161,6 +176,11 @@ class Kmod {
   // REQUIRES for success: no segment is live.
   virtual absl::Status DisarmDeadMan() = 0;
   virtual absl::StatusOr<KmodDeadMan> GetDeadMan() = 0;
+
+  // Empty, if none was left.
+  virtual absl::StatusOr<KmodHost> GetHost() = 0;
+  // STALE_TOKEN: a later one is kept.
+  virtual absl::Status SetHost(const KmodHost& host) = 0;
 
   // Waits for events until there are some or StopEvents is called: then none. For one thread.
   virtual absl::StatusOr<std::vector<KmodEvent>> WaitEvents() = 0;

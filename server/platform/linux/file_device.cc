@@ -47,6 +47,17 @@ absl::Status FaultError(const DaxInfo& info, uint64_t offset, bool hardware) {
                    absl::StrCat(where, ": the memory cannot be reached (SIGBUS)"));
 }
 
+struct flock LockOf(uint64_t mark, short type) {
+  constexpr uint64_t kMarksBegin = uint64_t{1} << 62;
+  WEFT_CHECK(mark < kMarksBegin, mark);
+  struct flock lock = {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = static_cast<off_t>(kMarksBegin + mark);
+  lock.l_len = 1;
+  return lock;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Device>> FileDevice::Open(const DaxInfo& info) {
@@ -121,6 +132,18 @@ absl::StatusOr<UniqueFd> FileDevice::OpenForClient(Access access) {
   if (!fd.valid()) return ErrnoError(errno, "open", info_.path);
   if (absl::Status s = CheckBehind(fd.get(), info_); !s.ok()) return s;
   return fd;
+}
+
+absl::Status FileDevice::MarkForClient(int fd, uint64_t mark) {
+  struct flock lock = LockOf(mark, F_RDLCK);
+  if (fcntl(fd, F_OFD_SETLK, &lock) == 0) return absl::OkStatus();
+  return ErrnoError(errno, "fcntl(F_OFD_SETLK)", info_.path);
+}
+
+absl::StatusOr<bool> FileDevice::HasClient(uint64_t mark) {
+  struct flock lock = LockOf(mark, F_WRLCK);
+  if (fcntl(fd_.get(), F_OFD_GETLK, &lock) == 0) return lock.l_type != F_UNLCK;
+  return ErrnoError(errno, "fcntl(F_OFD_GETLK)", info_.path);
 }
 
 }  // namespace weft

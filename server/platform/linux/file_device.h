@@ -28,6 +28,9 @@ class FileDevice final : public Device {
   absl::Status Write(ByteOffset offset, absl::Span<const uint8_t> bytes) override;
   absl::Status Zero(ByteOffset offset, ByteCount length) override;
   absl::StatusOr<UniqueFd> OpenForClient(Access access) override;
+  // A mark is a read lock of the open file description, far behind the end of any device.
+  absl::Status MarkForClient(int fd, uint64_t mark) override;
+  absl::StatusOr<bool> HasClient(uint64_t mark) override;
 
  private:
   FileDevice(DaxInfo info, UniqueFd fd) : info_(std::move(info)), fd_(std::move(fd)) {}

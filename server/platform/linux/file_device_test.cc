@@ -147,5 +147,23 @@ TEST_F(FileDeviceTest, ClientGetsTheOpenedFileEvenIfThePathNowLeadsElsewhere) {
   munmap(mapping, 4096);
 }
 
+TEST_F(FileDeviceTest, AMarkLastsAsLongAsADescriptorOrMappingOfTheDescription) {
+  auto fd = device_->OpenForClient(Access::kReadOnly);
+  ASSERT_TRUE(fd.ok()) << fd.status();
+  ASSERT_TRUE(device_->MarkForClient(fd->get(), 7).ok());
+  EXPECT_TRUE(*device_->HasClient(7));
+  EXPECT_FALSE(*device_->HasClient(8));
+  // As in a child, or a process that it was passed to.
+  auto copy = std::make_unique<UniqueFd>(dup(fd->get()));
+  *fd = UniqueFd();
+  EXPECT_TRUE(*device_->HasClient(7));
+  void* const mapped = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, copy->get(), 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  copy.reset();
+  EXPECT_TRUE(*device_->HasClient(7));
+  munmap(mapped, 4096);
+  EXPECT_FALSE(*device_->HasClient(7));
+}
+
 }  // namespace
 }  // namespace weft

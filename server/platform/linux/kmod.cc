@@ -87,6 +87,12 @@ KmodEvent FromKernel(const weft_event& event) {
   return out;
 }
 
+template <size_t kSize>
+std::string FromKernel(const __u8 (&text)[kSize]) {
+  const auto* const begin = reinterpret_cast<const char*>(text);
+  return std::string(begin, strnlen(begin, kSize));
+}
+
 std::string NameOf(SegmentId segment) { return absl::StrCat("segment ", segment.value()); }
 std::string NameOf(KmodDeviceId device) { return absl::StrCat("device ", device.value()); }
 
@@ -134,9 +140,7 @@ absl::Status LinuxKmod::ReadInfo() {
                                   " of the interface, this daemon ", WEFT_ABI_VERSION,
                                   ": install both of one release"));
   }
-  driver_name_.assign(
-      reinterpret_cast<const char*>(info.driver_name),
-      strnlen(reinterpret_cast<const char*>(info.driver_name), sizeof(info.driver_name)));
+  driver_name_ = FromKernel(info.driver_name);
   return absl::OkStatus();
 }
 
@@ -215,6 +219,7 @@ absl::Status LinuxKmod::CreateSegment(SegmentId segment, Token token, Access mod
   const std::vector<weft_extent> extents = ToKernel(runs.front());
   weft_segment_create arg = MakeCreate(segment, token, runs.front(), extents);
   arg.mode = ToKernel(mode);
+  arg.flags = WEFT_CREATE_IN_ORDER;
   absl::Status status = Call(WEFT_SEGMENT_CREATE, "WEFT_SEGMENT_CREATE", NameOf(segment), arg);
   if (!status.ok()) return status;
   for (size_t i = 1; i < runs.size() && status.ok(); ++i) {
@@ -248,7 +253,8 @@ absl::StatusOr<KmodRevoke> LinuxKmod::RevokeSegment(SegmentId segment, Token tok
   arg.timeout_ms = static_cast<uint32_t>(absl::ToInt64Milliseconds(wait));
   const absl::Status s = Call(WEFT_SEGMENT_REVOKE, "WEFT_SEGMENT_REVOKE", NameOf(segment), arg);
   if (!s.ok()) return s;
-  return KmodRevoke{StateOf(arg.state), arg.pages_pinned};
+  return KmodRevoke{StateOf(arg.state), arg.pages_pinned, ByteCount(arg.flushed_bytes),
+                    absl::Nanoseconds(arg.elapsed_ns)};
 }
 
 absl::Status LinuxKmod::ResumeSegment(SegmentId segment, Token token, Access mode) {
@@ -339,6 +345,20 @@ absl::StatusOr<KmodDeadMan> LinuxKmod::GetDeadMan() {
   dead_man.longest_firing = absl::Nanoseconds(arg.elapsed_max_ns);
   dead_man.longest_revoke = absl::Nanoseconds(arg.revoke_max_ns);
   return dead_man;
+}
+
+absl::StatusOr<KmodHost> LinuxKmod::GetHost() {
+  weft_host arg = {};
+  if (absl::Status s = Call(WEFT_HOST_GET, "WEFT_HOST_GET", path_, arg); !s.ok()) return s;
+  return KmodHost{FromKernel(arg.host_id), FromKernel(arg.session_id), FromKernel(arg.last_token)};
+}
+
+absl::Status LinuxKmod::SetHost(const KmodHost& host) {
+  weft_host arg = {};
+  host.host_id.copy(reinterpret_cast<char*>(arg.host_id), sizeof(arg.host_id) - 1);
+  host.session_id.copy(reinterpret_cast<char*>(arg.session_id), sizeof(arg.session_id) - 1);
+  arg.last_token = ToKernel(host.last_token);
+  return Call(WEFT_HOST_SET, "WEFT_HOST_SET", host.host_id, arg);
 }
 
 absl::StatusOr<std::vector<KmodEvent>> LinuxKmod::WaitEvents() {

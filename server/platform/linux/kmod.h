@@ -41,6 +41,8 @@ class LinuxKmod final : public Kmod {
   absl::Status ArmDeadMan(BootTime deadline, absl::Duration bound, FenceAction action) override;
   absl::Status DisarmDeadMan() override;
   absl::StatusOr<KmodDeadMan> GetDeadMan() override;
+  absl::StatusOr<KmodHost> GetHost() override;
+  absl::Status SetHost(const KmodHost& host) override;
   absl::StatusOr<std::vector<KmodEvent>> WaitEvents() override;
   void StopEvents() override;
 

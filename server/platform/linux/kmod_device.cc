@@ -18,7 +18,6 @@ namespace {
 constexpr Token kLabelToken{0, 0};
 // A scrub's segment lives for one piece; the order of scrubs is the coordinator's, by the
 // tokens of its tasks.
-constexpr Token kScrubToken{0, 1};
 
 absl::Status LabelFault(const std::string& name, bool hardware) {
   if (hardware) {
@@ -101,19 +100,23 @@ absl::Status KmodDevice::Write(ByteOffset offset, absl::Span<const uint8_t> in) 
 
 absl::Status KmodDevice::Zero(ByteOffset offset, ByteCount length) {
   WEFT_CHECK(length <= kMaxPiece, length.value());
-  if (const absl::StatusOr<ByteOffset> at = InLabels(offset, length); at.ok()) {
-    return kmod_.ZeroSegment(kmod_.LabelSegment(device_.id), kLabelToken, *at, length);
-  }
+  const absl::StatusOr<ByteOffset> at = InLabels(offset, length);
+  if (!at.ok()) return at.status();
+  return kmod_.ZeroSegment(kmod_.LabelSegment(device_.id), kLabelToken, *at, length);
+}
+
+absl::Status KmodDevice::Scrub(ByteOffset offset, ByteCount length, Token token) {
+  WEFT_CHECK(length <= kMaxPiece, length.value());
   const uint64_t unit = kExtentUnit.value();
   const uint64_t begin = offset.value() / unit * unit;
   const uint64_t end = (offset.value() + length.value() + unit - 1) / unit * unit;
   const SegmentId scratch(kFirstScrubSegment | device_.id.value() << 40 | begin / unit);
   const KmodRun run{{{device_.id, ByteOffset(begin), ByteCount(end - begin)}}, ByteCount(0)};
-  absl::Status created = kmod_.CreateSegment(scratch, kScrubToken, Access::kReadWrite, {run});
+  absl::Status created = kmod_.CreateSegment(scratch, token, Access::kReadWrite, {run});
   if (!created.ok()) return created;
   absl::Status zeroed =
-      kmod_.ZeroSegment(scratch, kScrubToken, ByteOffset(offset.value() - begin), length);
-  const absl::Status destroyed = kmod_.DestroySegment(scratch, kScrubToken);
+      kmod_.ZeroSegment(scratch, token, ByteOffset(offset.value() - begin), length);
+  const absl::Status destroyed = kmod_.DestroySegment(scratch, token);
   return zeroed.ok() ? destroyed : zeroed;
 }
 

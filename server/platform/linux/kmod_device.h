@@ -16,13 +16,14 @@
 
 namespace weft {
 
-// Reads and writes the label units only, through the segment that the module has for them;
-// what lies between belongs to segments, and is zeroed as one.
+// Reads, writes and zeroes the label units only, through the segment that the module has for
+// them; what lies between belongs to segments, and is scrubbed as one.
 //
 // Errors besides those of Device:
 //   UNAVAILABLE UNREACHABLE             the lease ran out: all was taken back, labels too
 //   FAILED_PRECONDITION NOT_SUPPORTED   bytes between the labels; a client's open
-//   FAILED_PRECONDITION BUSY_PINNED     what is to be zeroed belongs to a segment
+//   FAILED_PRECONDITION BUSY_PINNED     what is to be scrubbed belongs to a segment
+//   FAILED_PRECONDITION STALE_TOKEN     the bytes were another's under a later token
 class KmodDevice final : public Device {
  public:
   // `kmod` outlives it.
@@ -36,6 +37,7 @@ class KmodDevice final : public Device {
   absl::Status Read(ByteOffset offset, absl::Span<uint8_t> out) override;
   absl::Status Write(ByteOffset offset, absl::Span<const uint8_t> bytes) override;
   absl::Status Zero(ByteOffset offset, ByteCount length) override;
+  absl::Status Scrub(ByteOffset offset, ByteCount length, Token token) override;
   absl::StatusOr<std::vector<ByteRange>> BadRanges() override {
     return kmod_.ListBadRanges(device_.id);
   }
