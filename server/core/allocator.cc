@@ -218,6 +218,16 @@ FreeStats Allocator::device_stats(const DeviceId& id) const {
   return StatsOf(it->second.free);
 }
 
+std::vector<Extent> Allocator::FreeExtents(const DeviceId& id) const {
+  const auto it = devices_.find(id);
+  WEFT_CHECK(it != devices_.end(), "device ", id.ToString(), " is not in the pool");
+  std::vector<Extent> extents;
+  for (const auto& [offset, length] : it->second.free.extents()) {
+    extents.push_back({id, offset, length});
+  }
+  return extents;
+}
+
 Allocator::Device& Allocator::Find(const DeviceId& id) {
   const auto it = devices_.find(id);
   WEFT_CHECK(it != devices_.end(), "device ", id.ToString(), " is not in the pool");

@@ -125,6 +125,8 @@ class Allocator {
   FreeStats pool_stats() const;
   // REQUIRES: the device is in the pool.
   FreeStats device_stats(const DeviceId& id) const;
+  // By offset. REQUIRES: the device is in the pool.
+  std::vector<Extent> FreeExtents(const DeviceId& id) const;
 
  private:
   struct Device {

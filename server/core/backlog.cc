@@ -26,6 +26,15 @@ void ReleaseSome(State& state, const Context& context, const std::string& host, 
   PutReleasing(state, host, changes);
 }
 
+// Tells a host that is being drained to let go of what it has. Returns whether that is done.
+bool RevokeSome(State& state, const Context& context, const std::string& host, Changes& changes) {
+  for (const SegmentId segment : state.hosts.at(host).grants) {
+    if (IsFull(changes)) return false;
+    RevokeGrant(state, context, segment, host, changes);
+  }
+  return true;
+}
+
 // A segment being deleted goes on to be deleted; the new generation is for its holders.
 void LoseSegment(State& state, const Context& context, SegmentId id, Changes& changes) {
   if (!state.segment_by_id.contains(id)) return;
@@ -74,7 +83,12 @@ bool WorkOffBacklog(State& state, const Context& context, Changes& changes) {
     state.losing_segments.erase(segment);
     LoseSegment(state, context, segment, changes);
   }
-  return !state.releasing_hosts.empty() || !state.losing_segments.empty();
+  while (!state.revoking_hosts.empty() && !IsFull(changes)) {
+    const std::string host = *state.revoking_hosts.begin();
+    if (RevokeSome(state, context, host, changes)) state.revoking_hosts.erase(host);
+  }
+  return !state.releasing_hosts.empty() || !state.losing_segments.empty() ||
+         !state.revoking_hosts.empty();
 }
 
 }  // namespace weft

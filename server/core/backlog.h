@@ -1,6 +1,6 @@
 // Work that one event can make more of than one transaction takes: the grants of a host that
-// expired, the segments of a device that lost its contents. The event itself is one durable
-// change, after which nobody relies on them; Tick does the rest a few at a time.
+// expired or is being drained, the segments of a device that lost its contents. The event itself is
+// one durable change, after which nobody relies on them; Tick does the rest a few at a time.
 
 #ifndef WEFT_SERVER_CORE_BACKLOG_H_
 #define WEFT_SERVER_CORE_BACKLOG_H_

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/core/devices.h"
+#include "server/core/dump.h"
 #include "server/core/grants.h"
 #include "server/core/lookup.h"
 #include "server/core/pools.h"
@@ -87,6 +88,24 @@ void CoreChecks::Zeroed(const std::string& device, int memory, uint64_t unit) {
   dirty_[id].erase(unit);
 }
 
+void CoreChecks::Restored() {
+  owners_before_ = Owners();
+  pool_before_.clear();
+  for (const auto& [id, units] : owners_before_) {
+    pool_before_[id] = cluster_.state().devices.at(id).record.device().pool();
+    dirty_[id].clear();
+    for (uint64_t unit = 0; unit < units.size(); ++unit) {
+      if (units[unit] != Owner::kSegment) dirty_[id].insert(unit);
+    }
+  }
+  token_of_.clear();
+  for (const auto& [key, record] : cluster_.state().grants) {
+    token_of_[{key.first.value(), key.second}] = FromProto(record.grant().token());
+  }
+  fences_before_.clear();
+  draining_before_.clear();
+}
+
 std::map<DeviceId, CoreChecks::Units> CoreChecks::Owners() const {
   std::map<DeviceId, Units> owners;
   const State& state = cluster_.state();
@@ -113,6 +132,11 @@ std::map<DeviceId, CoreChecks::Units> CoreChecks::Owners() const {
   for (const auto& [id, record] : state.scrubs) {
     for (const Extent& extent : RemainingOf(record)) take(extent, Owner::kScrub);
   }
+  for (const auto& [id, device] : state.devices) {
+    for (const ByteRange& range : device.quarantined) {
+      take({id, range.offset, range.length}, Owner::kQuarantine);
+    }
+  }
   return owners;
 }
 
@@ -126,6 +150,7 @@ void CoreChecks::CheckBytes() {
     };
     EXPECT_EQ(device.used_bytes, bytes(Owner::kSegment));
     EXPECT_EQ(device.scrubbing_bytes, bytes(Owner::kScrub));
+    CheckQuarantine(device, units);
     if (device.record.device().pool().empty()) {
       EXPECT_EQ(bytes(Owner::kFree), device.record.device().data_bytes());
       continue;
@@ -146,18 +171,42 @@ void CoreChecks::CheckBytes() {
   CheckScrubbed(owners);
 }
 
+// No unit with bad bytes is free, and only such are quarantined.
+void CoreChecks::CheckQuarantine(const DeviceState& device, const Units& units) {
+  const v1::Device& record = device.record.device();
+  const bool has_owners = !record.pool().empty() && record.state() != v1::DEVICE_LOST;
+  const ByteRanges bad = ToUnits(device.bad);
+  for (uint64_t unit = 0; unit < units.size(); ++unit) {
+    const ByteOffset at(record.data_offset_bytes() + unit * kUnit);
+    const bool is_bad = !Intersection(bad, {{at, kExtentUnit}}).empty();
+    EXPECT_FALSE(has_owners && is_bad && units[unit] == Owner::kFree)
+        << record.name() << " unit " << unit << " is bad and free";
+    EXPECT_TRUE((is_bad && has_owners) || units[unit] != Owner::kQuarantine)
+        << record.name() << " unit " << unit << " is quarantined and good";
+  }
+}
+
 void CoreChecks::CheckScrubbed(const std::map<DeviceId, Units>& owners) {
   for (const auto& [id, units] : owners) {
     const v1::Device& device = cluster_.state().devices.at(id).record.device();
     const bool joined = !device.pool().empty() && pool_before_[id] != device.pool();
     pool_before_[id] = device.pool();
     for (uint64_t unit = 0; unit < units.size(); ++unit) {
+      const bool taken = owners_before_.contains(id) &&
+                         owners_before_.at(id)[unit] == Owner::kFree &&
+                         units[unit] == Owner::kSegment;
+      EXPECT_FALSE(taken && device.state() != v1::DEVICE_ACTIVE)
+          << device.name() << " takes new extents while it is "
+          << v1::DeviceState_Name(device.state());
       const bool freed = owners_before_.contains(id) &&
                          owners_before_.at(id)[unit] == Owner::kSegment &&
                          units[unit] != Owner::kSegment;
       if (joined || freed) dirty_[id].insert(unit);
-      if (device.pool().empty() || device.state() == v1::DEVICE_LOST) continue;
-      EXPECT_TRUE(units[unit] == Owner::kScrub || !dirty_[id].contains(unit))
+      if (device.pool().empty() || device.state() == v1::DEVICE_LOST || device.recovering()) {
+        continue;
+      }
+      const bool waits = units[unit] == Owner::kScrub || units[unit] == Owner::kQuarantine;
+      EXPECT_TRUE(waits || !dirty_[id].contains(unit))
           << device.name() << " unit " << unit << " is free or used, and was not scrubbed";
     }
   }
@@ -184,6 +233,30 @@ void CoreChecks::CheckGrants() {
     EXPECT_EQ(host.session.has_value(), host.record.host().state() == v1::HOST_ALIVE) << id;
     EXPECT_TRUE(host.scrubs.empty() || host.record.host().state() != v1::HOST_DOWN) << id;
   }
+}
+
+void CoreChecks::CheckDrains() {
+  const State& state = cluster_.state();
+  std::set<std::string> draining;
+  for (const auto& [id, host] : state.hosts) {
+    EXPECT_TRUE(host.record.host().draining() || !state.revoking_hosts.contains(id)) << id;
+    if (!host.record.host().draining()) continue;
+    draining.insert(id);
+    if (state.revoking_hosts.contains(id)) continue;
+    for (const SegmentId segment : host.grants) {
+      EXPECT_TRUE(host.releasing.contains(segment) ||
+                  state.grants.at({segment, id}).grant().state() == v1::GRANT_REVOKING)
+          << id << " was not told to let go of segment " << segment;
+    }
+  }
+  for (const auto& [key, record] : state.grants) {
+    const std::pair grant(key.first.value(), key.second);
+    if (!draining.contains(key.second) || !draining_before_.contains(key.second)) continue;
+    EXPECT_TRUE(token_of_.contains(grant) &&
+                token_of_.at(grant) == FromProto(record.grant().token()))
+        << record.grant().name() << " was granted during the drain of its host";
+  }
+  draining_before_ = std::move(draining);
 }
 
 void CoreChecks::CheckFences() {
@@ -237,6 +310,7 @@ void CoreChecks::CheckLoaded(const std::set<std::string>& in_step) {
   const std::unique_ptr<State> loaded = cluster_.Load();
   EXPECT_EQ(Describe(*loaded), Describe(state));
   EXPECT_EQ(DescribeFree(*loaded), DescribeFree(state));
+  EXPECT_EQ(RecordsOf(state), cluster_.store);
   for (const std::string& host : in_step) {
     std::map<std::string, std::string> whole;
     std::map<std::string, std::string> accumulated;
@@ -251,6 +325,7 @@ void CoreChecks::Check(const std::set<std::string>& in_step) {
   CheckBytes();
   CheckGrants();
   CheckFences();
+  CheckDrains();
   CheckTokens();
   CheckAttachments();
   CheckLoaded(in_step);

@@ -25,20 +25,26 @@ class CoreChecks {
   // since their last whole Assignments.
   void Check(const std::set<std::string>& in_step);
 
+  // The cluster goes on from an older state: nobody knows who has had its free bytes since.
+  void Restored();
+
   // The host has zeroed these bytes in its memory `memory` and is about to say so.
   void Zeroed(const std::string& device, int memory, uint64_t unit);
 
  private:
-  enum class Owner { kFree, kSegment, kScrub };
+  enum class Owner { kFree, kSegment, kScrub, kQuarantine };
   using Units = std::vector<Owner>;
 
   // Who has each unit of 2 MiB of each device's data area. Invariant 1.
   std::map<DeviceId, Units> Owners() const;
   void CheckBytes();
   // Invariant 5: what leaves a segment, or joins a pool, is zeroed before it is free.
+  void CheckQuarantine(const DeviceState& device, const Units& units);
   void CheckScrubbed(const std::map<DeviceId, Units>& owners);
   void CheckGrants();
   void CheckFences();
+  // To be called before CheckTokens, which forgets the tokens of the step before.
+  void CheckDrains();
   // Invariant 3.
   void CheckTokens();
   void CheckAttachments();
@@ -53,6 +59,7 @@ class CoreChecks {
   std::map<std::pair<uint64_t, std::string>, Token> token_of_;  // by segment and host
   std::vector<FenceOrder> fences_before_;
   uint64_t last_fence_id_ = 0;
+  std::set<std::string> draining_before_;
 };
 
 }  // namespace weft

@@ -7,10 +7,12 @@
 #include "absl/strings/str_format.h"
 #include "gtest/gtest.h"
 #include "server/core/check.h"
+#include "server/core/dump.h"
 #include "server/core/grants.h"
 #include "server/core/keys.h"
 #include "server/core/names.h"
 #include "server/core/pools.h"
+#include "server/core/recovery.h"
 #include "server/core/segments.h"
 
 namespace weft {
@@ -61,6 +63,16 @@ void TestCluster::Restart() {
   state_ = LoadInto(changes);
   WEFT_CHECK(is_new || changes.empty(), "loading wrote something");
   Commit(std::move(changes));
+}
+
+void TestCluster::Restore(std::map<std::string, std::string> backup) {
+  store = std::move(backup);
+  const std::unique_ptr<State> restored = Load();
+  PrepareRestored(*restored, Admin());
+  store = RecordsOf(*restored);
+  assigned.clear();
+  fences.clear();
+  Restart();
 }
 
 std::unique_ptr<State> TestCluster::Load() const {

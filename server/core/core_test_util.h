@@ -42,6 +42,8 @@ class TestCluster {
 
   // Throws away the state in memory and loads it again from the committed records.
   void Restart();
+  // Goes on from what was durable once, as a coordinator does that was restored from it.
+  void Restore(std::map<std::string, std::string> backup);
   // What Restart would load. It must have nothing to write.
   std::unique_ptr<State> Load() const;
 

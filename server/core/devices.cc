@@ -18,6 +18,7 @@
 #include "server/core/paging.h"
 #include "server/core/proofs.h"
 #include "server/core/quarantine.h"
+#include "server/core/recovery.h"
 #include "server/core/scrubs.h"
 
 namespace weft {
@@ -40,6 +41,8 @@ v1::Device View(const State& state, const DeviceState& device) {
     const uint64_t not_taken = pool.allocator.device_stats(DeviceIdOf(device)).free.value();
     if (view.state() == v1::DEVICE_LOST) {
       view.set_quarantined_bytes(view.quarantined_bytes() + not_taken);
+    } else if (view.recovering()) {
+      view.set_scrubbing_bytes(view.scrubbing_bytes() + not_taken);
     } else {
       view.set_free_bytes(not_taken);
     }
@@ -136,9 +139,10 @@ void LoseContents(State& state, const Context& context, DeviceState& device, Cha
   if (device.record.device().state() == v1::DEVICE_LOST) return;
   const DeviceId id = DeviceIdOf(device);
   device.record.mutable_device()->set_state(v1::DEVICE_LOST);
+  device.record.mutable_device()->set_recovering(false);
   changes.Put(keys::Device(id), device.record);
   if (!device.record.device().pool().empty()) {
-    PoolOfDevice(state, device).allocator.SetAllocatable(id, false);
+    UpdateAllocatable(state, id);
   }
   ForgetScrubs(state, context, id, changes);
   EndQuarantine(state, device);
@@ -257,9 +261,12 @@ void TakeLabelWritten(State& state, const Context& context, const std::string& h
   UpdateLabelWork(state, device, changes);
   if (device.record.device().state() == v1::DEVICE_JOINING) {
     device.record.mutable_device()->set_state(v1::DEVICE_ACTIVE);
-    PoolOfDevice(state, device).allocator.SetAllocatable(*id, true);
+    UpdateAllocatable(state, *id);
     Emit(state, context, v1::DEVICE_JOINED, device.record.device().name(),
          device.record.device().pool(), "", changes);
+  }
+  if (device.record.device().state() == v1::DEVICE_REMOVED) {
+    device.record.mutable_device()->set_state(v1::DEVICE_UNASSIGNED);
   }
   changes.Put(keys::Device(*id), device.record);
 }

@@ -55,6 +55,8 @@ class FreeSpace {
   // For kHuge pieces below kHugeUnit do not count.
   std::optional<Range> Largest(Alignment alignment) const;
 
+  // All free extents, by offset.
+  const absl::btree_map<ByteOffset, ByteCount>& extents() const { return by_offset_; }
   ByteCount free_bytes() const { return free_bytes_; }
   size_t extent_count() const { return by_offset_.size(); }
 

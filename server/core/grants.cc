@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/core/devices.h"
+#include "server/core/drain.h"
 #include "server/core/errors.h"
 #include "server/core/events.h"
 #include "server/core/keys.h"
@@ -13,6 +14,7 @@
 #include "server/core/names.h"
 #include "server/core/paging.h"
 #include "server/core/quarantine.h"
+#include "server/core/recovery.h"
 #include "server/core/segments.h"
 #include "server/core/sessions.h"
 
@@ -174,6 +176,7 @@ absl::StatusOr<v1::AcquireGrantResponse> AcquireGrant(State& state, const Contex
                                                       const v1::AcquireGrantRequest& request,
                                                       Changes& changes) {
   if (absl::Status s = CheckSession(state, host, request.session_id()); !s.ok()) return s;
+  if (absl::Status s = CheckNotDraining(state, host); !s.ok()) return s;
   absl::StatusOr<SegmentKey> key = FindSegment(state, request.segment());
   if (!key.ok()) return key.status();
   const v1::Segment& segment = state.segments.at(*key).segment();
@@ -191,6 +194,7 @@ absl::StatusOr<v1::AcquireGrantResponse> AcquireGrant(State& state, const Contex
     if (grant.state() == v1::GRANT_REVOKING) return Held(state, segment, grant);
     if (grant.mode() >= mode) return Reply(state, grant, segment);
   }
+  if (absl::Status s = CheckNotRecovering(state, segment); !s.ok()) return s;
   if (absl::Status s = CheckOthers(state, segment, host, mode); !s.ok()) return s;
   if (state.hosts.at(host).grants.size() >= state.options.max_grants_per_host) {
     return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
@@ -212,6 +216,13 @@ absl::Status ReleaseGrant(State& state, const Context& context, const std::strin
   return absl::OkStatus();
 }
 
+void GrantHeld(State& state, const Context& context, SegmentId id, const std::string& host,
+               v1::AccessMode mode, Changes& changes) {
+  const v1::Segment segment = SegmentById(state, id).segment();
+  MakeGrant(state, context, segment, host, mode, changes);
+  if (segment.state() != v1::SEGMENT_ACTIVE) RevokeGrant(state, context, id, host, changes);
+}
+
 std::vector<std::string> HoldersOf(const State& state, SegmentId segment) {
   std::vector<std::string> holders;
   for (auto it = FirstGrant(state, segment); it != state.grants.end() && it->first.first == segment;
@@ -221,15 +232,20 @@ std::vector<std::string> HoldersOf(const State& state, SegmentId segment) {
   return holders;
 }
 
+void RevokeGrant(State& state, const Context& context, SegmentId segment, const std::string& host,
+                 Changes& changes) {
+  store::v1::GrantRecord& record = state.grants.at({segment, host});
+  if (record.grant().state() == v1::GRANT_REVOKING || IsReleasing(state, segment, host)) return;
+  record.mutable_grant()->set_state(v1::GRANT_REVOKING);
+  changes.Put(keys::Grant(segment, host), record);
+  changes.Assign(host, ToAssignment(state, record));
+  Emit(state, context, v1::GRANT_REVOKE_STARTED, record.grant().segment(), record.grant().host(),
+       "", changes);
+}
+
 void StartRevoke(State& state, const Context& context, SegmentId segment, Changes& changes) {
   for (const std::string& host : HoldersOf(state, segment)) {
-    store::v1::GrantRecord& record = state.grants.at({segment, host});
-    if (record.grant().state() == v1::GRANT_REVOKING) continue;
-    record.mutable_grant()->set_state(v1::GRANT_REVOKING);
-    changes.Put(keys::Grant(segment, host), record);
-    changes.Assign(host, ToAssignment(state, record));
-    Emit(state, context, v1::GRANT_REVOKE_STARTED, record.grant().segment(), record.grant().host(),
-         "", changes);
+    RevokeGrant(state, context, segment, host, changes);
   }
 }
 

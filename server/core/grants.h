@@ -28,6 +28,16 @@ absl::StatusOr<v1::ListGrantsResponse> ListGrants(const State& state,
 // The hosts that hold `segment`, in order; not those whose grants wait to be dropped.
 std::vector<std::string> HoldersOf(const State& state, SegmentId segment);
 
+// Grants the host what it already has mapped. REQUIRES: it has no grant of the segment, and no
+// other host's excludes it.
+void GrantHeld(State& state, const Context& context, SegmentId segment, const std::string& host,
+               v1::AccessMode mode, Changes& changes);
+
+// Tells the host to let go of the segment, if it has not been told. REQUIRES: there is such a
+// grant.
+void RevokeGrant(State& state, const Context& context, SegmentId segment, const std::string& host,
+                 Changes& changes);
+
 // Tells every holder to let go.
 void StartRevoke(State& state, const Context& context, SegmentId segment, Changes& changes);
 

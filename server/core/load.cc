@@ -15,6 +15,7 @@
 #include "server/core/names.h"
 #include "server/core/proofs.h"
 #include "server/core/quarantine.h"
+#include "server/core/recovery.h"
 #include "server/core/scrubs.h"
 
 namespace weft {
@@ -160,7 +161,7 @@ absl::Status IndexDevices(State& state) {
       return Damaged(absl::StrCat(record.name(), " is in ", record.pool(), ", which is not there"));
     (*pool)->devices.insert(id);
     (*pool)->allocator.AddDevice(id, ByteCount(record.capacity_bytes()));
-    (*pool)->allocator.SetAllocatable(id, record.state() == v1::DEVICE_ACTIVE);
+    UpdateAllocatable(state, id);
     for (const Extent& area : LabelAreas(id, record)) {
       if (absl::Status s = (*pool)->allocator.Reserve(area); !s.ok()) return s;
     }
@@ -232,6 +233,7 @@ void IndexBacklog(State& state) {
       if (host.grants.contains(SegmentId(segment))) host.releasing.insert(SegmentId(segment));
     }
     if (!host.releasing.empty()) state.releasing_hosts.insert(id);
+    if (host.record.host().draining()) state.revoking_hosts.insert(id);
   }
   for (const auto& [id, device] : state.devices) {
     if (device.record.device().state() == v1::DEVICE_LOST) StartLosing(state, id);

@@ -12,6 +12,7 @@
 #include "server/core/lookup.h"
 #include "server/core/names.h"
 #include "server/core/paging.h"
+#include "server/core/recovery.h"
 
 namespace weft {
 namespace {
@@ -80,6 +81,8 @@ v1::Usage UsageOf(const State& state, const PoolState& pool) {
     const uint64_t not_taken = pool.allocator.device_stats(id).free.value();
     if (device.record.device().state() == v1::DEVICE_LOST) {
       usage.set_quarantined_bytes(usage.quarantined_bytes() + not_taken);
+    } else if (device.record.device().recovering()) {
+      usage.set_scrubbing_bytes(usage.scrubbing_bytes() + not_taken);
     } else {
       usage.set_free_bytes(usage.free_bytes() + not_taken);
     }
@@ -130,6 +133,7 @@ absl::Status DeletePool(State& state, const Context& context, const v1::DeletePo
   absl::StatusOr<PoolState*> pool = FindPool(state, request.name());
   if (!pool.ok()) return pool.status();
   const std::string name = (*pool)->record.pool().name();
+  if (absl::Status s = CheckNotRecovering(state, **pool); !s.ok()) return Annotate(s, name);
   if ((*pool)->segments > 0) {
     return InUse(absl::StrCat(name, " has ", (*pool)->segments, " segments: delete them first"));
   }

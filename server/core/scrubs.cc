@@ -148,6 +148,7 @@ void StartClearingScrub(State& state, const Context& context, const DeviceId& de
 void AssignScrubs(State& state, const Context& context, const DeviceId& device_id,
                   Changes& changes) {
   DeviceState& device = state.devices.at(device_id);
+  if (device.record.device().recovering()) return;
   while (!device.unassigned_scrubs.empty()) {
     const uint64_t scrub_id = *device.unassigned_scrubs.begin();
     store::v1::ScrubRecord& record = state.scrubs.at(scrub_id);

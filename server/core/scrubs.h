@@ -27,6 +27,7 @@ void StartClearingScrub(State& state, const Context& context, const DeviceId& de
 void TakeScrubProgress(State& state, const Context& context, const std::string& host,
                        const v1::ScrubProgress& progress, Changes& changes);
 
+// Gives waiting scrubs of `device`, unless it is in recovery, to hosts that are attached to it,
 // as many as they may have at a time.
 void AssignScrubs(State& state, const Context& context, const DeviceId& device, Changes& changes);
 

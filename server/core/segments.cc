@@ -16,6 +16,7 @@
 #include "server/core/names.h"
 #include "server/core/paging.h"
 #include "server/core/quarantine.h"
+#include "server/core/recovery.h"
 #include "server/core/scrubs.h"
 
 namespace weft {
@@ -110,7 +111,16 @@ AllocationRequest ToAllocationRequest(const State& state, const Context& context
   return request;
 }
 
-absl::Status CheckTakesExtents(const v1::Device& device) {
+// Why the pool has not enough: what is in recovery may be what is missing.
+absl::Status WhyNotAllocated(const State& state, const PoolState& pool, const absl::Status& error,
+                             const std::string& name) {
+  if (absl::Status s = CheckNotRecovering(state, pool); !s.ok()) return Annotate(s, name);
+  return Annotate(error, name);
+}
+
+absl::Status CheckTakesExtents(const State& state, const DeviceId& id) {
+  if (absl::Status s = CheckNotRecovering(state, id); !s.ok()) return s;
+  const v1::Device& device = state.devices.at(id).record.device();
   if (device.state() == v1::DEVICE_ACTIVE) return absl::OkStatus();
   return MakeError(absl::StatusCode::kFailedPrecondition, v1::IN_USE,
                    absl::StrCat(device.name(), " is ", v1::DeviceState_Name(device.state()),
@@ -137,7 +147,7 @@ absl::StatusOr<Allocation> ReserveExplicit(const State& state, PoolState& pool,
       error = device.status();
       break;
     }
-    error = CheckTakesExtents(state.devices.at(*device).record.device());
+    error = CheckTakesExtents(state, *device);
     if (!error.ok()) break;
     const Extent extent{*device, ByteOffset(proto.offset_bytes()), ByteCount(proto.length_bytes())};
     error = pool.allocator.Reserve(extent);
@@ -251,7 +261,9 @@ absl::StatusOr<v1::Segment> CreateSegment(State& state, const Context& context,
           ? ReserveExplicit(state, **pool, request, *segment)
           : (*pool)->allocator.Allocate(ToAllocationRequest(state, context, **pool, *segment,
                                                             ByteCount(segment->size_bytes())));
-  if (!allocation.ok()) return Annotate(allocation.status(), request.parent());
+  if (!allocation.ok()) {
+    return WhyNotAllocated(state, **pool, allocation.status(), request.parent());
+  }
 
   state.cluster.set_last_segment_id(state.cluster.last_segment_id() + 1);
   PutCluster(state, changes);
@@ -295,7 +307,7 @@ absl::StatusOr<v1::Segment> GrowSegment(State& state, const Context& context,
       allocation_request.max_extents,
       state.options.max_segment_extents - std::min(extents, state.options.max_segment_extents));
   absl::StatusOr<Allocation> allocation = pool.allocator.Allocate(allocation_request);
-  if (!allocation.ok()) return Annotate(allocation.status(), segment.name());
+  if (!allocation.ok()) return WhyNotAllocated(state, pool, allocation.status(), segment.name());
   if (absl::Status s = CheckHoldersSee(state, segment, *allocation); !s.ok()) {
     for (const Extent& extent : allocation->extents) pool.allocator.Free(extent);
     return s;
@@ -317,6 +329,7 @@ absl::Status DeleteSegment(State& state, const Context& context,
   store::v1::SegmentRecord& record = state.segments.at(*key);
   v1::Segment& segment = *record.mutable_segment();
   const SegmentId id(segment.id());
+  if (absl::Status s = CheckNotRecovering(state, segment); !s.ok()) return s;
   const std::vector<std::string> holders = HoldersOf(state, id);
   if (holders.empty()) {
     FinishDelete(state, context, id, changes);

@@ -15,6 +15,7 @@
 #include "server/core/lookup.h"
 #include "server/core/names.h"
 #include "server/core/paging.h"
+#include "server/core/recovery.h"
 #include "server/core/requests.h"
 #include "server/core/scrubs.h"
 
@@ -160,6 +161,9 @@ absl::StatusOr<v1::Registered> Register(State& state, const Context& context,
   const std::string& id = request.host_id();
   if (auto it = state.hosts.find(id); it != state.hosts.end()) {
     if (absl::Status s = CheckMayRegister(it->second, request); !s.ok()) return s;
+    if (!it->second.session.has_value()) {
+      if (absl::Status s = CheckHeld(state, request); !s.ok()) return s;
+    }
   } else if (state.hosts.size() >= state.options.max_hosts) {
     return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
                      absl::StrCat("the cluster knows ", state.hosts.size(),
@@ -185,6 +189,7 @@ absl::StatusOr<v1::Registered> Register(State& state, const Context& context,
          changes);
   }
   TakeInventory(state, context, id, request.devices(), !continues || new_instance, changes);
+  if (!continues) TakeHeld(state, context, request, changes);
 
   v1::Registered registered;
   registered.set_session_id(host.record.host().session_id());
@@ -252,7 +257,8 @@ v1::Assignments WholeAssignments(const State& state, const std::string& host) {
 
 absl::Duration Tick(State& state, const Context& context, Changes& changes) {
   ForgetOldRequests(state, context, kMaxRequestsForgottenAtOnce, changes);
-  const bool more = WorkOffBacklog(state, context, changes);
+  const bool recovered = EndOneRecovery(state, context, changes);
+  const bool more = WorkOffBacklog(state, context, changes) || recovered;
   absl::Duration first =
       EndOverdueProofs(state, context, context.now.monotonic + kLongestTickInterval, changes);
   std::string overdue;
@@ -275,6 +281,7 @@ absl::Duration Tick(State& state, const Context& context, Changes& changes) {
 v1::Host ViewOf(const HostState& host, Now now) {
   v1::Host view = host.record.host();
   view.set_grants(host.grants.size() - host.releasing.size());
+  view.set_scrubs(host.scrubs.size());
   if (host.session.has_value()) {
     view.set_renewal_age_ms(absl::ToInt64Milliseconds(now.monotonic - host.session->renewed_at));
   }

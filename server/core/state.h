@@ -157,6 +157,8 @@ struct State {
   // What Tick still has to do: see backlog.h.
   absl::btree_set<std::string> releasing_hosts;
   absl::btree_set<SegmentId> losing_segments;
+  // Hosts that are being drained and may have grants that they were not told to let go of.
+  absl::btree_set<std::string> revoking_hosts;
 };
 
 }  // namespace weft

@@ -1,8 +1,11 @@
 #include "server/core/status.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "server/core/pools.h"
+#include "server/core/recovery.h"
 
 namespace weft {
 namespace {
@@ -42,6 +45,13 @@ v1::ClusterStatus StatusOf(const State& state) {
         break;
     }
   }
+  std::set<std::string> awaited;
+  for (const auto& [id, device] : state.devices) {
+    if (!device.record.device().recovering()) continue;
+    status.set_devices_recovering(status.devices_recovering() + 1);
+    for (const std::string& host : AwaitedHosts(state, id)) awaited.insert(host);
+  }
+  for (const std::string& host : awaited) status.add_awaited_hosts(host);
   status.set_hosts_total(state.hosts.size());
   status.set_pools(state.pools.size());
   status.set_segments(state.segments.size());

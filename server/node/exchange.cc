@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
-#include "server/node/crc32c.h"
-#include "server/node/little_endian.h"
+#include "server/core/crc32c.h"
+#include "server/core/little_endian.h"
 
 namespace weft {
 namespace {

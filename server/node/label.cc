@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/core/check.h"
-#include "server/node/crc32c.h"
-#include "server/node/little_endian.h"
+#include "server/core/crc32c.h"
+#include "server/core/little_endian.h"
 #include "server/platform/device.h"
 
 namespace weft {

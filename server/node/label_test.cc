@@ -6,8 +6,8 @@
 
 #include "absl/strings/escaping.h"
 #include "gtest/gtest.h"
-#include "server/node/crc32c.h"
-#include "server/node/little_endian.h"
+#include "server/core/crc32c.h"
+#include "server/core/little_endian.h"
 
 namespace weft {
 namespace {

@@ -3,22 +3,14 @@
 #ifndef WEFT_SERVER_STORE_SCHEMA_H_
 #define WEFT_SERVER_STORE_SCHEMA_H_
 
-#include <cstdint>
-
 #include "absl/status/status.h"
+#include "server/core/schema_version.h"
 #include "server/store/store.h"
 
 namespace weft {
 
 // Every key of Weft starts with this.
 inline constexpr char kKeyPrefix[] = "/weft/v1/";
-
-// Holds the version as decimal digits, not as a proto: it can be read before anything
-// is known of how the rest is encoded.
-inline constexpr char kSchemaKey[] = "/weft/v1/schema";
-
-// To be raised when an older coordinator could misread or spoil what this one writes.
-inline constexpr int64_t kSchemaVersion = 1;
 
 // Makes sure that this build understands what `store` holds, and writes the version
 // into a store without any Weft keys. To be called before anything else is read,

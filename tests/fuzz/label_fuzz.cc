@@ -8,10 +8,10 @@
 #include <optional>
 
 #include "server/core/check.h"
-#include "server/node/crc32c.h"
+#include "server/core/crc32c.h"
 #include "server/node/exchange.h"
 #include "server/node/label.h"
-#include "server/node/little_endian.h"
+#include "server/core/little_endian.h"
 
 namespace weft {
 namespace {

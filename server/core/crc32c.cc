@@ -1,4 +1,4 @@
-#include "server/node/crc32c.h"
+#include "server/core/crc32c.h"
 
 #include <isa-l/crc.h>
 

@@ -1,7 +1,7 @@
 // The checksum of everything that Weft writes on media.
 
-#ifndef WEFT_SERVER_NODE_CRC32C_H_
-#define WEFT_SERVER_NODE_CRC32C_H_
+#ifndef WEFT_SERVER_CORE_CRC32C_H_
+#define WEFT_SERVER_CORE_CRC32C_H_
 
 #include <cstdint>
 
@@ -15,4 +15,4 @@ uint32_t Crc32c(absl::Span<const uint8_t> bytes);
 
 }  // namespace weft
 
-#endif  // WEFT_SERVER_NODE_CRC32C_H_
+#endif  // WEFT_SERVER_CORE_CRC32C_H_

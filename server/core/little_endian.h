@@ -1,7 +1,7 @@
 // Numbers on media: little-endian, whatever the host.
 
-#ifndef WEFT_SERVER_NODE_LITTLE_ENDIAN_H_
-#define WEFT_SERVER_NODE_LITTLE_ENDIAN_H_
+#ifndef WEFT_SERVER_CORE_LITTLE_ENDIAN_H_
+#define WEFT_SERVER_CORE_LITTLE_ENDIAN_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -25,4 +25,4 @@ UInt LoadLittleEndian(const uint8_t* from) {
 
 }  // namespace weft
 
-#endif  // WEFT_SERVER_NODE_LITTLE_ENDIAN_H_
+#endif  // WEFT_SERVER_CORE_LITTLE_ENDIAN_H_
