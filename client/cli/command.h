@@ -61,6 +61,7 @@ extern const CLI::Validator kDurationToAnHour;
 
 void AddPoolCommands(CommandLine& line);
 void AddDeviceCommands(CommandLine& line);
+void AddDeviceClearPoisonCommand(CommandLine& line, CLI::App* device);
 void AddDeviceClaimCommand(CommandLine& line, CLI::App* device);
 void AddSegmentCommands(CommandLine& line);
 // fill, verify and map, under `segment`.

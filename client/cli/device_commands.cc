@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/arguments.h"
+#include "client/cli/bad_ranges.h"
 #include "client/cli/choices.h"
 #include "client/cli/command.h"
 #include "client/cli/table.h"
@@ -58,7 +59,8 @@ std::string DeviceText(const v1::Device& device) {
                   attachment.dax_name(), attachment.path(), NumaNode(attachment.numa_node()),
                   attachment.detail()});
   }
-  return absl::StrCat(text.ToString(), "\n", table.ToString());
+  return absl::StrCat(text.ToString(), "\n", table.ToString(),
+                      BadRangesText(device.bad_ranges()));
 }
 
 std::string DeviceTable(const std::vector<v1::Device>& devices) {
@@ -196,6 +198,7 @@ void AddDeviceCommands(CommandLine& line) {
   AddFormat(line, noun);
   AddRelease(line, noun);
   AddDeviceClaimCommand(line, noun);
+  AddDeviceClearPoisonCommand(line, noun);
 }
 
 }  // namespace weft::cli

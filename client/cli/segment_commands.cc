@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/arguments.h"
+#include "client/cli/bad_ranges.h"
 #include "client/cli/choices.h"
 #include "client/cli/command.h"
 #include "client/cli/table.h"
@@ -58,7 +59,8 @@ std::string SegmentText(const v1::Segment& segment) {
   text.Add("coherence", Choice(segment.coherence()));
   text.Add("owner", segment.owner());
   text.Add("extents", absl::StrCat(ExtentsOf(segment)));
-  return absl::StrCat(text.ToString(), "\n", ExtentTable(segment));
+  return absl::StrCat(text.ToString(), "\n", ExtentTable(segment),
+                      BadRangesText(segment.bad_ranges()));
 }
 
 std::string SegmentTable(const std::vector<v1::Segment>& segments) {

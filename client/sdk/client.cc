@@ -89,6 +89,7 @@ absl::StatusOr<Handle> Client::Open(std::string_view name, AccessMode mode,
   request.set_segment(*resource);
   request.set_mode(ToProto(mode));
   request.set_require_hardware_coherence(options.require_hardware_coherence);
+  request.set_allow_poisoned(options.allow_poisoned);
   if (options.expected.has_value()) *request.mutable_expected() = ToProto(*options.expected);
   absl::StatusOr<Session::Opened> opened = session_->Open(request);
   if (!opened.ok()) return InContext(opened.status(), "open", name);

@@ -98,12 +98,15 @@ TEST_F(ClientTest, OpenAsksForWhatTheOptionsSay) {
     if (message.has_open()) request = message.open();
     return false;
   });
-  ASSERT_TRUE(client_
-                  ->Open(kName, AccessMode::kReadOnly,
-                         {.require_hardware_coherence = true, .expected = incarnation})
-                  .ok());
+  ASSERT_TRUE(
+      client_
+          ->Open(
+              kName, AccessMode::kReadOnly,
+              {.require_hardware_coherence = true, .expected = incarnation, .allow_poisoned = true})
+          .ok());
   EXPECT_EQ(request.mode(), v1::READ_ONLY);
   EXPECT_TRUE(request.require_hardware_coherence());
+  EXPECT_TRUE(request.allow_poisoned());
   EXPECT_EQ(request.expected().segment_id(), 7);
   EXPECT_EQ(request.expected().generation(), 1);
   EXPECT_EQ(request.expected().devices(0).device(), incarnation.devices[0].device);
@@ -249,9 +252,7 @@ TEST_F(ClientTest, ManyThreadsShareAClient) {
     threads.emplace_back([this] {
       for (int round = 0; round < 20; ++round) {
         Handle handle = Open();
-        {
-          const Mapping mapping = Map(handle);
-        }
+        { const Mapping mapping = Map(handle); }
         EXPECT_TRUE(handle.Close().ok());
       }
     });

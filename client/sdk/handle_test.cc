@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "client/sdk/testing/client_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -60,6 +61,24 @@ TEST_F(ClientTest, RevokeIsToldAndEndsMapping) {
   EXPECT_EQ(ReasonName(handle.Map().status()), "STALE_TOKEN");
   EXPECT_EQ(ReasonName(handle.Refresh()), "STALE_TOKEN");
   EXPECT_EQ(ReasonName(mapping.Extend()), "STALE_TOKEN");
+}
+
+TEST_F(ClientTest, PoisonIsToldAndEndsNothing) {
+  SetSimple();
+  absl::Notification told;
+  PoisonNotice notice;
+  client_ = ConnectWith({.on_poison = [&](const PoisonNotice& poison) {
+    notice = poison;
+    told.Notify();
+  }});
+  Handle handle = Open();
+  weftd_.Poison(handle.id(), 8192, 4096);
+  told.WaitForNotification();
+  EXPECT_EQ(notice.handle_id, handle.id());
+  EXPECT_EQ(notice.segment, kName);
+  EXPECT_THAT(notice.ranges, ElementsAre(ByteRange{8192, 4096}));
+  EXPECT_EQ(handle.state(), HandleState::kLive);
+  EXPECT_TRUE(handle.Map().ok());
 }
 
 TEST_F(ClientTest, OnRevokeMayCloseTheHandle) {
@@ -131,9 +150,7 @@ TEST_F(ClientTest, WhatWasClosedMeanwhileIsNotClaimed) {
   Handle dropped = Open();
   weftd_.Stop();
   EXPECT_TRUE(closed.Close().ok());
-  {
-    const Handle gone = std::move(dropped);
-  }
+  { const Handle gone = std::move(dropped); }
   weftd_.Start();
   ASSERT_TRUE(kept.Refresh().ok());
   EXPECT_THAT(weftd_.handles(), ElementsAre(kept.id()));

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "client/sdk/types.h"
@@ -25,6 +26,16 @@ struct RevokeNotice {
   std::string detail;  // For people: who asked and why.
 };
 
+// Memory of a segment failed. Its handles and mappings go on: only touching the bad bytes is
+// SIGBUS. With kKmod writing whole pages of them with write(2), through Handle::fd(), makes
+// them good.
+struct PoisonNotice {
+  uint64_t handle_id = 0;  // As Handle::id().
+  std::string segment;     // `<pool>/<segment>`
+  // All that is bad in the segment; some may have been told before.
+  std::vector<ByteRange> ranges;
+};
+
 struct ClientOptions {
   // weftd's fd socket. Empty: $WEFT_SOCKET, or else /run/weft/weftd.sock.
   std::string socket_path = "";
@@ -38,6 +49,8 @@ struct ClientOptions {
   // uses is between the two. Nothing of the SDK's own waits for it, except the closing of
   // handles by destructors, which comes after it.
   std::function<void(const RevokeNotice&)> on_revoke = nullptr;
+  // As on_revoke, and in one order with it.
+  std::function<void(const PoisonNotice&)> on_poison = nullptr;
 };
 
 struct CreateOptions {
@@ -59,6 +72,9 @@ struct OpenOptions {
   bool require_hardware_coherence = false;
   // If set: refuse (STALE_GENERATION) any other memory.
   std::optional<Incarnation> expected = std::nullopt;
+  // Open a segment of which bytes are bad (Segment::bad_ranges); it is refused (POISONED)
+  // otherwise.
+  bool allow_poisoned = false;
 };
 
 struct MapOptions {

@@ -80,6 +80,14 @@ struct Run {
   friend bool operator==(const Run&, const Run&) = default;
 };
 
+// Some bytes of a segment.
+struct ByteRange {
+  uint64_t offset_bytes = 0;
+  uint64_t length_bytes = 0;
+
+  friend bool operator==(const ByteRange&, const ByteRange&) = default;
+};
+
 struct DeviceIncarnation {
   std::string device;
   uint64_t power_epoch = 0;
@@ -111,6 +119,8 @@ struct Segment {
   std::vector<Run> runs;  // In the order of the segment's bytes.
   Coherence coherence = Coherence::kSoftware;
   std::string owner;  // Who created it: `uid:<n>@<host>`, or `admin`.
+  // Whose memory failed: touching them is SIGBUS.
+  std::vector<ByteRange> bad_ranges;
 };
 
 }  // namespace weft::sdk

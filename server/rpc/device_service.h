@@ -18,6 +18,18 @@ class DeviceService final : public v1::DeviceService::CallbackService {
   grpc::ServerUnaryReactor* ListDevices(grpc::CallbackServerContext* context,
                                         const v1::ListDevicesRequest* request,
                                         v1::ListDevicesResponse* reply) override;
+  grpc::ServerUnaryReactor* ClearPoison(grpc::CallbackServerContext* context,
+                                        const v1::ClearPoisonRequest* request,
+                                        v1::Device* reply) override;
+  grpc::ServerUnaryReactor* DrainDevice(grpc::CallbackServerContext* context,
+                                        const v1::DrainDeviceRequest* request,
+                                        v1::Device* reply) override;
+  grpc::ServerUnaryReactor* UndrainDevice(grpc::CallbackServerContext* context,
+                                          const v1::UndrainDeviceRequest* request,
+                                          v1::Device* reply) override;
+  grpc::ServerUnaryReactor* RemoveDevice(grpc::CallbackServerContext* context,
+                                         const v1::RemoveDeviceRequest* request,
+                                         v1::Device* reply) override;
 
  private:
   const ServiceDeps deps_;

@@ -113,6 +113,14 @@ Incarnation FromProto(const v1::Incarnation& incarnation) {
   return result;
 }
 
+std::vector<ByteRange> FromProto(const google::protobuf::RepeatedPtrField<v1::ByteRange>& ranges) {
+  std::vector<ByteRange> result;
+  for (const v1::ByteRange& range : ranges) {
+    result.push_back({range.offset_bytes(), range.length_bytes()});
+  }
+  return result;
+}
+
 Segment FromProto(const v1::Segment& segment) {
   Segment result;
   result.name = ShortName(segment.name());
@@ -128,6 +136,7 @@ Segment FromProto(const v1::Segment& segment) {
   result.coherence =
       segment.coherence() == v1::HARDWARE ? Coherence::kHardware : Coherence::kSoftware;
   result.owner = segment.owner();
+  result.bad_ranges = FromProto(segment.bad_ranges());
   return result;
 }
 

@@ -25,6 +25,7 @@ v1::Incarnation ToProto(const Incarnation& incarnation);
 AccessMode FromProto(v1::AccessMode mode);
 Token FromProto(const v1::Token& token);
 Incarnation FromProto(const v1::Incarnation& incarnation);
+std::vector<ByteRange> FromProto(const google::protobuf::RepeatedPtrField<v1::ByteRange>& ranges);
 Segment FromProto(const v1::Segment& segment);
 // INTERNAL for one that this version does not know: it could not map it.
 absl::StatusOr<Backend> FromProto(v1::Backend backend);

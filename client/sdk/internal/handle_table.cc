@@ -37,6 +37,13 @@ bool HandleTable::Contains(uint64_t handle_id) const {
   return entries_.contains(handle_id);
 }
 
+std::optional<std::string> HandleTable::SegmentOf(uint64_t handle_id) const {
+  absl::MutexLock lock(&mu_);
+  const auto found = entries_.find(handle_id);
+  if (found == entries_.end()) return std::nullopt;
+  return ShortName(found->second.claim.segment());
+}
+
 std::optional<std::string> HandleTable::MarkRevoking(uint64_t handle_id,
                                                      const std::string& detail) {
   absl::MutexLock lock(&mu_);

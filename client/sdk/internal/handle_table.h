@@ -23,6 +23,8 @@ class HandleTable {
   // Whether weftd counts it, and so must be told.
   bool Remove(uint64_t handle_id);
   bool Contains(uint64_t handle_id) const;
+  // The short name of its segment; nullopt: no such handle.
+  std::optional<std::string> SegmentOf(uint64_t handle_id) const;
 
   // The short name of its segment; nullopt: no such handle, or it is no longer live.
   std::optional<std::string> MarkRevoking(uint64_t handle_id, const std::string& detail);

@@ -274,7 +274,19 @@ void Session::Observe(const v1::ServerMessage& message, bool awaited) {
             .gone = false,
             .grace = absl::Milliseconds(revoke.grace_ms()),
             .detail = revoke.detail()});
+  } else if (message.has_poison()) {
+    NotifyOfPoison(message.poison());
   }
+}
+
+void Session::NotifyOfPoison(const v1::PoisonNotice& poison) {
+  std::optional<std::string> segment = handles_.SegmentOf(poison.handle_id());
+  if (!segment.has_value() || options_.on_poison == nullptr) return;
+  PostNotice([this, notice = PoisonNotice{.handle_id = poison.handle_id(),
+                                          .segment = *std::move(segment),
+                                          .ranges = FromProto(poison.ranges())}] {
+    options_.on_poison(notice);
+  });
 }
 
 void Session::MarkStale(uint64_t handle_id, const std::string& detail) {
@@ -293,13 +305,17 @@ void Session::NotifyGone(uint64_t handle_id, const std::optional<std::string>& s
 
 void Session::Notify(RevokeNotice notice) {
   if (options_.on_revoke == nullptr) return;
+  PostNotice([this, notice = std::move(notice)] { options_.on_revoke(notice); });
+}
+
+void Session::PostNotice(std::function<void()> notice) {
   worker_.Post([this, notice = std::move(notice)] {
     {
       absl::MutexLock lock(&mu_);
       if (notices_stopped_) return;
       notifying_ = true;
     }
-    options_.on_revoke(notice);
+    notice();
     absl::MutexLock lock(&mu_);
     notifying_ = false;
   });
@@ -307,7 +323,7 @@ void Session::Notify(RevokeNotice notice) {
 
 void Session::StopNotices() {
   if (!CheckProcess().ok()) return;
-  WEFT_CHECK(!worker_.IsCurrentThread(), "on_revoke must not destroy its Client");
+  WEFT_CHECK(!worker_.IsCurrentThread(), "on_revoke and on_poison must not destroy their Client");
   absl::MutexLock lock(&mu_);
   notices_stopped_ = true;
   mu_.Await(absl::Condition(this, &Session::NotNotifying));

@@ -70,7 +70,7 @@ class Session {
   HandleState StateOf(uint64_t handle_id) const { return handles_.StateOf(handle_id); }
 
   // After this no notice is given any more; waits for the one under way.
-  // REQUIRES: not called by on_revoke.
+  // REQUIRES: not called by on_revoke or on_poison.
   void StopNotices();
 
  private:
@@ -93,6 +93,9 @@ class Session {
   void NotifyGone(uint64_t handle_id, const std::optional<std::string>& segment,
                   const std::string& detail);
   void Notify(RevokeNotice notice);
+  void NotifyOfPoison(const v1::PoisonNotice& poison);
+  // Has the worker give a notice.
+  void PostNotice(std::function<void()> notice);
   absl::Status SendClose(const Connection& connection, uint64_t handle_id) const;
   void PostClose(uint64_t handle_id);
 

@@ -90,6 +90,18 @@ void FakeWeftd::Revoke(uint64_t handle_id, uint32_t grace_ms, const std::string&
   message.mutable_revoke()->set_handle_id(handle_id);
   message.mutable_revoke()->set_grace_ms(grace_ms);
   message.mutable_revoke()->set_detail(detail);
+  Tell(message);
+}
+
+void FakeWeftd::Poison(uint64_t handle_id, uint64_t offset_bytes, uint64_t length_bytes) {
+  v1::ServerMessage message;
+  message.mutable_poison()->set_handle_id(handle_id);
+  message.mutable_poison()->add_ranges()->set_offset_bytes(offset_bytes);
+  message.mutable_poison()->mutable_ranges(0)->set_length_bytes(length_bytes);
+  Tell(message);
+}
+
+void FakeWeftd::Tell(const v1::ServerMessage& message) {
   std::shared_ptr<FdServer::Peer> peer;
   {
     absl::MutexLock lock(&mu_);

@@ -53,6 +53,8 @@ class FakeWeftd {
   // Hello will be told that this handle is stale.
   void MakeStale(uint64_t handle_id);
   void Revoke(uint64_t handle_id, uint32_t grace_ms, const std::string& detail);
+  // Tells a client that bytes of its segment are bad.
+  void Poison(uint64_t handle_id, uint64_t offset_bytes, uint64_t length_bytes);
 
   // The handles open; Await returns once there are `count`, or false after a minute.
   std::set<uint64_t> handles() const;
@@ -61,6 +63,8 @@ class FakeWeftd {
   v1::OpenReply last_open() const;
 
  private:
+  void Tell(const v1::ServerMessage& message);
+
   void Handle(const std::shared_ptr<FdServer::Peer>& peer, const v1::ClientMessage& message);
   v1::Welcome Greet(const v1::Hello& hello);
   v1::OpenReply Open(const v1::OpenRequest& request, std::vector<int>& fds, v1::FdError& error);
