@@ -87,6 +87,8 @@ void Coordinator::OnUnloaded(const absl::Status& cause) {
   spdlog::error("state_dropped reason={} cause=\"{}\"", ResultName(cause),
                 std::string(cause.message()));
   api_->OnUnloaded();
+  // Another coordinator may lead by now: it runs the agents.
+  fencer_.Reset({});
 }
 
 void Coordinator::OnCommitted(const State& state, const Changes& changes, uint64_t revision) {

@@ -18,12 +18,14 @@
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/fence_agents.h"
 #include "server/coordinator/flags.h"
+#include "server/coordinator/restore.h"
 #include "server/core/errors.h"
 #include "server/core/version.h"
 #include "server/platform/linux/clock.h"
 #include "server/platform/linux/daemon.h"
 #include "server/platform/linux/program.h"
 #include "server/platform/linux/random.h"
+#include "server/platform/random.h"
 #include "server/rpc/status.h"
 #include "server/store/sqlite_store.h"
 
@@ -60,12 +62,18 @@ std::string ReadyText(const Coordinator& coordinator) {
   return text;
 }
 
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(std::istreambuf_iterator<char>(file), {});
+  if (!file) return absl::FailedPreconditionError(absl::StrCat("cannot read ", path));
+  return bytes;
+}
+
 absl::StatusOr<FenceAgents> ReadFenceAgents(const std::string& path) {
   if (path.empty()) return FenceAgents();
-  std::ifstream file(path);
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  if (!file) return absl::FailedPreconditionError(absl::StrCat("cannot read ", path));
-  absl::StatusOr<FenceAgents> agents = ParseFenceAgents(text);
+  const absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<FenceAgents> agents = ParseFenceAgents(*text);
   return agents.ok() ? std::move(agents) : Annotate(agents.status(), path);
 }
 
@@ -104,12 +112,44 @@ class FenceThreads {
   std::vector<std::thread> threads_;
 };
 
+Now TakeNow(const Clock& clock) {
+  return {clock.MonotonicNow().since_start(),
+          static_cast<uint64_t>(absl::ToUnixMillis(clock.UnixNow()))};
+}
+
+absl::StatusOr<Records> RecordsFor(const CoordinatorFlags& flags) {
+  if (!flags.migrate_from.empty()) {
+    auto from = SqliteStore::Open({.path = flags.migrate_from, .vfs = ""});
+    return from.ok() ? ReadStore(**from) : from.status();
+  }
+  const absl::StatusOr<std::string> backup = ReadFile(flags.restore);
+  if (!backup.ok()) return backup.status();
+  const LinuxClock clock;
+  LinuxRandom random;
+  CoreOptions core;
+  core.random_uuid = [&random] { return NewUuid(random); };
+  return RecordsToRestore(*backup, core, TakeNow(clock));
+}
+
+// --restore and --migrate-from.
+int MakeStore(const CoordinatorFlags& flags) {
+  const absl::StatusOr<Records> records = RecordsFor(flags);
+  if (!records.ok()) return Fail("read_failed", records.status());
+  auto store = SqliteStore::Open({.path = flags.sqlite_path, .vfs = ""});
+  if (!store.ok()) return Fail("store_failed", store.status());
+  const absl::Status filled = FillStore(**store, *records);
+  if (!filled.ok()) return Fail("store_failed", filled);
+  spdlog::info("store_made store=sqlite:{} records={}", flags.sqlite_path, records->size());
+  return 0;
+}
+
 int Main(const CoordinatorFlags& flags) {
   const sigset_t signals = BlockStopSignals();
   LinuxProgramRunner programs;
   const absl::StatusOr<FenceAgents> agents = ReadFenceAgents(flags.fence_config);
   if (!agents.ok()) return Fail("fence_config_failed", agents.status());
   if (flags.check_fence_agents) return CheckFenceAgents(*agents, programs);
+  if (!flags.restore.empty() || !flags.migrate_from.empty()) return MakeStore(flags);
   auto store = SqliteStore::Open({.path = flags.sqlite_path, .vfs = ""});
   if (!store.ok()) return Fail("store_failed", store.status());
   LinuxClock clock;

@@ -115,7 +115,8 @@ TEST_F(NetworkTest, MetricsAddressInUse) {
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.metrics_address = coordinator_->metrics_address();
-  const absl::Status status = Coordinator::Start(options, **store, clock_, random_, programs_).status();
+  const absl::Status status =
+      Coordinator::Start(options, **store, clock_, random_, programs_).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr(options.metrics_address));
 }
@@ -236,7 +237,8 @@ TEST_F(TlsTest, MissingFile) {
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.server.tls->key = folder_ + "/absent.key";
-  const absl::Status status = Coordinator::Start(options, **store, clock_, random_, programs_).status();
+  const absl::Status status =
+      Coordinator::Start(options, **store, clock_, random_, programs_).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("absent.key"));
 }

@@ -59,6 +59,12 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, CoordinatorFlag
   app.add_option("--session-ttl", ttl, "The lease of a host; it renews at a third of it")
       ->check(kTtl)
       ->capture_default_str();
+  CLI::Option* restore =
+      app.add_option("--restore", flags->restore, "Make an empty --store of this backup, and exit");
+  app.add_option("--migrate-from", flags->migrate_from,
+                 "Copy this store, which no coordinator may use, into an empty --store, and exit")
+      ->check(kStore)
+      ->excludes(restore);
   CLI::Option* fence_config =
       app.add_option("--fence-config", flags->fence_config,
                      "JSON file that names the fence agent of each host that has one");
@@ -76,6 +82,9 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, CoordinatorFlag
     return app.exit(error) == 0 ? 0 : kUsageError;
   }
   if (flags->metrics_address == kNoMetrics) flags->metrics_address.clear();
+  if (!flags->migrate_from.empty()) {
+    flags->migrate_from = flags->migrate_from.substr(kSqlitePrefix.size());
+  }
   flags->sqlite_path = store.substr(kSqlitePrefix.size());
   absl::ParseDuration(ttl, &flags->session_ttl);
   flags->log_level = spdlog::level::from_str(level);

@@ -24,6 +24,10 @@ struct CoordinatorFlags {
   spdlog::level::level_enum log_level = spdlog::level::info;
   std::string fence_config;  // empty: there are no fence agents
   bool check_fence_agents = false;
+  // What the store is made of, if the coordinator is not to serve: a backup, or the path of
+  // another store. At most one.
+  std::string restore;
+  std::string migrate_from;
   // Written, once the coordinator serves, with what it is bound to; empty: none.
   std::string ready_file;
 };

@@ -53,10 +53,18 @@ TEST(FlagsTest, ConfigurationFileAndCommandLineOverIt) {
 TEST(FlagsTest, Mistakes) {
   for (const char* mistake :
        {"--store=postgres:x", "--store=sqlite:", "--session-ttl=10", "--session-ttl=1ms",
-        "--session-ttl=1h", "--log-level=loud", "--tls-cert=/x", "--no-such-flag"}) {
+        "--session-ttl=1h", "--log-level=loud", "--tls-cert=/x", "--no-such-flag",
+        "--check-fence-agents", "--migrate-from=/x"}) {
     CoordinatorFlags flags;
     EXPECT_EQ(Parse({mistake}, &flags), 2) << mistake;
   }
+}
+
+TEST(FlagsTest, AStoreIsMadeOfOneThing) {
+  CoordinatorFlags flags;
+  EXPECT_EQ(Parse({"--migrate-from=sqlite:/a.db", "--store=sqlite:/b.db"}, &flags), std::nullopt);
+  EXPECT_EQ(flags.migrate_from, "/a.db");
+  EXPECT_EQ(Parse({"--migrate-from=sqlite:/a.db", "--restore=/c"}, &flags), 2);
 }
 
 TEST(FlagsTest, HelpAndVersionEndWell) {

@@ -6,8 +6,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/core/check.h"
-#include "server/core/errors.h"
 #include "server/core/crc32c.h"
+#include "server/core/errors.h"
 #include "server/core/little_endian.h"
 
 namespace weft {

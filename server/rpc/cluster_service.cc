@@ -1,6 +1,7 @@
 #include "server/rpc/cluster_service.h"
 
 #include "server/core/status.h"
+#include "server/rpc/backup_stream.h"
 
 namespace weft {
 
@@ -15,6 +16,11 @@ grpc::ServerUnaryReactor* ClusterService::GetStatus(grpc::CallbackServerContext*
         status.set_uptime_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(uptime)));
         return absl::StatusOr<v1::ClusterStatus>(std::move(status));
       });
+}
+
+grpc::ServerWriteReactor<v1::BackupChunk>* ClusterService::Backup(
+    grpc::CallbackServerContext* context, const v1::BackupRequest* /*request*/) {
+  return BackupStream::Start(deps_, context);
 }
 
 }  // namespace weft

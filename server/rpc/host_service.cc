@@ -1,5 +1,6 @@
 #include "server/rpc/host_service.h"
 
+#include "server/core/drain.h"
 #include "server/core/fencing.h"
 #include "server/core/sessions.h"
 
@@ -29,6 +30,24 @@ grpc::ServerUnaryReactor* HostService::FenceHost(grpc::CallbackServerContext* co
       deps_, context, "FenceHost", Access::kAdmin, request, reply,
       [](State& state, const Context& core, const Caller&, const v1::FenceHostRequest& r,
          Changes& changes) { return weft::FenceHost(state, core, r, changes); });
+}
+
+grpc::ServerUnaryReactor* HostService::DrainHost(grpc::CallbackServerContext* context,
+                                                 const v1::DrainHostRequest* request,
+                                                 v1::Host* reply) {
+  return StartMutation(
+      deps_, context, "DrainHost", Access::kAdmin, request, reply,
+      [](State& state, const Context& core, const Caller&, const v1::DrainHostRequest& r,
+         Changes& changes) { return weft::DrainHost(state, core, r, changes); });
+}
+
+grpc::ServerUnaryReactor* HostService::UndrainHost(grpc::CallbackServerContext* context,
+                                                   const v1::UndrainHostRequest* request,
+                                                   v1::Host* reply) {
+  return StartMutation(
+      deps_, context, "UndrainHost", Access::kAdmin, request, reply,
+      [](State& state, const Context& core, const Caller&, const v1::UndrainHostRequest& r,
+         Changes& changes) { return weft::UndrainHost(state, core, r, changes); });
 }
 
 }  // namespace weft

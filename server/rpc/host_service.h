@@ -20,6 +20,12 @@ class HostService final : public v1::HostService::CallbackService {
   grpc::ServerUnaryReactor* FenceHost(grpc::CallbackServerContext* context,
                                       const v1::FenceHostRequest* request,
                                       v1::Host* reply) override;
+  grpc::ServerUnaryReactor* DrainHost(grpc::CallbackServerContext* context,
+                                      const v1::DrainHostRequest* request,
+                                      v1::Host* reply) override;
+  grpc::ServerUnaryReactor* UndrainHost(grpc::CallbackServerContext* context,
+                                        const v1::UndrainHostRequest* request,
+                                        v1::Host* reply) override;
 
  private:
   const ServiceDeps deps_;

@@ -9,9 +9,9 @@
 
 #include "server/core/check.h"
 #include "server/core/crc32c.h"
+#include "server/core/little_endian.h"
 #include "server/node/exchange.h"
 #include "server/node/label.h"
-#include "server/core/little_endian.h"
 
 namespace weft {
 namespace {
