@@ -24,8 +24,10 @@ namespace {
 
 // A coordinator that restarts is back within a second: gRPC's own pause of up to two
 // minutes would outlast the lease.
-constexpr int kMinReconnectMs = 50;
+constexpr int kFirstReconnectMs = 50;
 constexpr int kMaxReconnectMs = 500;
+// How long one attempt to connect may take: what gRPC does with its least pause.
+constexpr int kConnectTimeoutMs = 3'000;
 // Finds a dead coordinator in well under a lease of 10 s.
 constexpr int kKeepaliveMs = 10'000;
 constexpr int kKeepaliveTimeoutMs = 3'000;
@@ -47,8 +49,8 @@ std::shared_ptr<grpc::ChannelCredentials> Credentials(const std::optional<TlsFil
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
                                            const std::optional<TlsFiles>& tls) {
   grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kMinReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kMinReconnectMs);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
@@ -135,14 +137,18 @@ void GrpcTransport::Call(const CallIdentity& caller, const Request& request, Don
     return;
   }
   start(channel(), &state->context, &state->request, &state->reply,
-        [state, calls = calls_](const grpc::Status& status) {
+        [state, calls = calls_](const grpc::Status& status) mutable {
           const absl::Status result = FromGrpcStatus(status);
           if (result.ok()) {
             state->done(std::move(state->reply));
           } else {
             state->done(result);
           }
-          calls->Remove(&state->context);
+          // The context holds the channel. Whoever lets go of the last channel ends gRPC's
+          // threads, and this is one of them: let go before the transport can.
+          grpc::ClientContext* const context = &state->context;
+          state.reset();
+          calls->Remove(context);
         });
 }
 
