@@ -62,7 +62,7 @@ void AddDeviceClearPoisonCommand(CommandLine& line, CLI::App* device) {
   CLI::App* const verb = AddVerb(
       line, device, "clear-poison", "Has memory that failed zeroed and used again",
       [=](Context& context) { return Clear(context, arguments->device, arguments->ranges); });
-  verb->add_option("DEVICE", arguments->device)->required();
+  verb->add_option("DEVICE", arguments->device, "Its UUID")->required();
   verb->add_option("--range", arguments->ranges,
                    "OFFSET:LENGTH on the device, instead of all; may be repeated");
 }

@@ -178,7 +178,10 @@ void Worker::Submit(uint64_t job_id, const ScrubRun& run, uint64_t offset_bytes,
 }
 
 void Worker::OnScrubReport(const ScrubReport& report) {
-  deps_.executor.Post([this, report] { TakeScrubReport(report); });
+  // Behind what is being read of the devices: bad memory that was read before it was zeroed
+  // is told before the zeroing is.
+  deps_.blocking.Post(
+      [this, report] { deps_.executor.Post([this, report] { TakeScrubReport(report); }); });
 }
 
 void Worker::TakeScrubReport(const ScrubReport& report) {
