@@ -95,6 +95,7 @@ int Run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
   AddGrantCommands(line);
   AddHostCommands(line);
   AddStatusCommand(line);
+  AddCoordinatorCommands(line);
   AddEventsCommand(line);
   AddDoctorCommand(line);
   try {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "client/cli/arguments.h"
 #include "client/cli/choices.h"
@@ -59,6 +60,7 @@ std::string HostText(const v1::Host& host) {
   text.Add("boot id", host.boot_id());
   text.Add("weftd", host.weftd_version());
   text.Add("metrics", host.metrics_address());
+  text.Add("draining", host.draining() ? "yes" : "no");
   if (host.has_fence() && host.fence().failures() > 0) {
     text.Add("fence failures", absl::StrCat(host.fence().failures()));
     text.Add("last of them", host.fence().last_error());
@@ -66,10 +68,14 @@ std::string HostText(const v1::Host& host) {
   return text.ToString();
 }
 
+std::string StateText(const v1::Host& host) {
+  return absl::StrCat(Choice(host.state(), "HOST_"), host.draining() ? ", draining" : "");
+}
+
 std::string HostTable(const std::vector<v1::Host>& hosts) {
   Table table({"HOST", "STATE", "BACKEND", ">LEASE", ">RENEWED", ">GRANTS", "WEFTD", "METRICS"});
   for (const v1::Host& host : hosts) {
-    table.AddRow({ShortName(host.name()), Choice(host.state(), "HOST_"), Choice(host.backend()),
+    table.AddRow({ShortName(host.name()), StateText(host), Choice(host.backend()),
                   Millis(host.ttl_ms()), absl::StrCat(Millis(host.renewal_age_ms()), " ago"),
                   absl::StrCat(host.grants()), host.weftd_version(), host.metrics_address()});
   }
@@ -155,6 +161,13 @@ std::string StatusText(const v1::ClusterStatus& status) {
   text.Add("used", Size(usage.used_bytes()));
   text.Add("scrubbing", Size(usage.scrubbing_bytes()));
   text.Add("quarantined", Size(usage.quarantined_bytes()));
+  if (status.devices_recovering() > 0) {
+    const std::vector<std::string> hosts(status.awaited_hosts().begin(),
+                                         status.awaited_hosts().end());
+    text.Add("in recovery",
+             absl::StrCat(status.devices_recovering(),
+                          " devices; to register or be fenced: ", absl::StrJoin(hosts, ", ")));
+  }
   return text.ToString();
 }
 
@@ -191,6 +204,7 @@ void AddHostCommands(CommandLine& line) {
       "otherwise");
   fence->add_flag("--force", options->force, "Even if its session is alive")->excludes(confirmed);
   fence->add_flag("--wait", options->wait, "Wait until the fence agent has succeeded");
+  AddHostDrainCommands(line, noun);
 }
 
 void AddStatusCommand(CommandLine& line) {

@@ -68,7 +68,11 @@ void AddSegmentCommands(CommandLine& line);
 void AddSegmentDataCommands(CommandLine& line, CLI::App* segment);
 void AddGrantCommands(CommandLine& line);
 void AddHostCommands(CommandLine& line);
+// drain and undrain, under `host`; those and remove, under `device`.
+void AddHostDrainCommands(CommandLine& line, CLI::App* host);
+void AddDeviceDrainCommands(CommandLine& line, CLI::App* device);
 void AddStatusCommand(CommandLine& line);
+void AddCoordinatorCommands(CommandLine& line);
 void AddEventsCommand(CommandLine& line);
 void AddDoctorCommand(CommandLine& line);
 

@@ -42,6 +42,7 @@ std::string DeviceText(const v1::Device& device) {
   text.Add("pool", ShortName(device.pool()));
   if (!device.foreign_pool_uuid().empty()) text.Add("foreign pool", device.foreign_pool_uuid());
   text.Add("state", Choice(device.state(), "DEVICE_"));
+  if (device.recovering()) text.Add("in recovery", "yes: see weft status");
   text.Add("capacity", Size(device.capacity_bytes()));
   text.Add("data area", absl::StrCat(Size(device.data_bytes()), " from offset ",
                                      Size(device.data_offset_bytes())));
@@ -199,6 +200,7 @@ void AddDeviceCommands(CommandLine& line) {
   AddRelease(line, noun);
   AddDeviceClaimCommand(line, noun);
   AddDeviceClearPoisonCommand(line, noun);
+  AddDeviceDrainCommands(line, noun);
 }
 
 }  // namespace weft::cli

@@ -23,6 +23,7 @@ bool Matters(v1::EventType type) {
     case v1::DEVICE_JOINED:
     case v1::DEVICE_ATTACHED:
     case v1::DEVICE_CONTENTS_LOST:
+    case v1::GRANT_RELEASED:
     case v1::HOST_FENCED:
     case v1::SEGMENT_DELETED:
     case v1::SCRUB_FINISHED:

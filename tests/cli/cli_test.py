@@ -34,9 +34,9 @@ class Cluster:
         self.processes.append(process)
         return process
 
-    def start_coordinator(self):
+    def start_coordinator(self, store="db"):
         return self.start(
-            COORDINATOR, f"--store=sqlite:{self.folder}/db", f"--listen={self.address}",
+            COORDINATOR, f"--store=sqlite:{self.folder}/{store}", f"--listen={self.address}",
             "--metrics-address=127.0.0.1:0", "--session-ttl=1m",
         )
 
@@ -55,7 +55,10 @@ class Cluster:
         shutil.rmtree(self.folder)
 
     def environment(self):
-        return dict(os.environ, WEFT_COORDINATOR=self.address, WEFT_SOCKET=self.socket)
+        path = os.path.dirname(os.path.abspath(COORDINATOR)) + ":" + os.environ.get("PATH", "")
+        return dict(
+            os.environ, PATH=path, WEFT_COORDINATOR=self.address, WEFT_SOCKET=self.socket,
+        )
 
     def popen(self, *arguments):
         """A `weft` that goes on, with its output to read."""
@@ -112,7 +115,8 @@ class CoordinatorTest(CliTest):
             [], ["bogus"], ["pool"], ["pool", "bogus"], ["pool", "show"],
             ["pool", "show", "a", "b"], ["pool", "list", "--bogus"], ["segment", "create", "a/b"],
             ["pool", "create", "a", "--placement", "bogus"], ["status", "--timeout", "soon"],
-            ["host", "fence", "host-a"], ["status", "--tls-cert", "c"],
+            ["host", "fence", "host-a", "--force", "--confirm-powered-off"],
+            ["status", "--tls-cert", "c"], ["coordinator", "restore", "file"],
             ["segment", "delete", "a/b", "--wait", "--local"],
         ):
             self.fails(2, "see weft --help", *arguments)
@@ -169,6 +173,18 @@ class CoordinatorTest(CliTest):
         self.assertIn("POOL_CREATED", [event["type"] for event in events])
         last = events[-1]["revision"]
         self.assertNotIn(last, [e["revision"] for e in self.weft_json("events", "--after", last)])
+
+    def test_fence_agents_can_be_tried(self):
+        path = f"{self.cluster.folder}/fence.json"
+        for command, code, said in (("/bin/true", 0, "ok"), ("/bin/false", 1, "failed with 1")):
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump({"agents": {"host-a": {"command": command}}}, file)
+            result = subprocess.run(
+                [COORDINATOR, f"--fence-config={path}", "--check-fence-agents"],
+                capture_output=True, text=True, check=False,
+            )
+            self.assertEqual(result.returncode, code, result)
+            self.assertTrue(result.stdout.startswith(f"host-a: {said}"), result.stdout)
 
     def test_unreachable(self):
         nowhere = ["--coordinator=unix:/nonexistent/c", "--socket=/nonexistent/s", "--timeout=50ms"]
@@ -265,6 +281,29 @@ class HostTest(CliTest):
         self.weft("segment", "verify", "p/pieces")
         self.weft("segment", "delete", "p/pieces", "--wait")
 
+    def test_a_host_that_is_drained_gets_nothing_until_that_ends(self):
+        self.weft("segment", "create", "p/dry", "--size=2M")
+        self.addCleanup(self.weft, "segment", "delete", "p/dry")
+        self.addCleanup(self.weft, "host", "undrain", "host-a")
+        drained = self.weft_json("host", "drain", "host-a", "--wait")
+        self.assertEqual((drained["draining"], drained["grants"]), (True, "0"))
+        self.assertIn("alive, draining", self.weft("host", "list"))
+        self.fails(1, "DRAINING", "segment", "fill", "p/dry")
+        self.weft("host", "undrain", "host-a")
+        self.weft("segment", "fill", "p/dry")
+        self.fails(4, "HOST_NOT_FOUND", "host", "drain", "nobody")
+
+    def test_a_device_that_is_drained_says_what_is_on_it(self):
+        uuid = self.formatted["uuid"]
+        self.fails(1, "IN_USE", "device", "remove", uuid)
+        self.weft("segment", "create", "p/stays", "--size=2M")
+        self.addCleanup(self.weft, "segment", "delete", "p/stays")
+        self.addCleanup(self.weft, "device", "undrain", uuid)
+        self.assertIn("p/stays", self.weft("device", "drain", uuid))
+        self.fails(1, "POOL_FULL", "segment", "create", "p/new", "--size=2M")
+        self.assertIn("p/", self.fails(1, "IN_USE", "device", "remove", uuid))
+        self.assertEqual(self.weft_json("device", "undrain", uuid)["state"], "DEVICE_ACTIVE")
+
     def test_local_commands_are_the_callers_own(self):
         created = self.weft_json("segment", "create", "p/mine", "--size=2M", "--local")
         self.assertEqual(created["owner"], f"uid:{os.getuid()}@host-a")
@@ -285,6 +324,36 @@ class HostTest(CliTest):
         holder.terminate()
         self.assertEqual(holder.wait(), 0)
         self.weft("segment", "delete", "p/held")
+
+
+class BackupTest(CliTest):
+    with_host = True
+
+    def test_a_restored_coordinator_recovers_its_devices(self):
+        device = self.weft_json("device", "format", "mem0", "--wait")
+        self.weft("pool", "create", "p", device["uuid"], "--wait")
+        self.weft("segment", "create", "p/data", "--size=4M")
+        self.weft("segment", "fill", "p/data")
+        backup = f"{self.cluster.folder}/backup"
+        self.weft("coordinator", "backup", backup)
+        self.assertEqual(os.stat(backup).st_mode & 0o777, 0o600)
+        self.weft("segment", "create", "p/later", "--size=2M")
+        self.coordinator.kill()
+        self.coordinator.wait()
+
+        store = f"--store=sqlite:{self.cluster.folder}/restored"
+        self.assertEqual(self.run_weft("coordinator", "restore", __file__, store).returncode, 1)
+        self.weft("coordinator", "restore", backup, store)
+        self.assertEqual(self.run_weft("coordinator", "restore", backup, store).returncode, 1)
+        moved = f"sqlite:{self.cluster.folder}/moved"
+        self.weft("coordinator", "migrate", f"sqlite:{self.cluster.folder}/restored", moved)
+
+        self.cluster.start_coordinator("moved")
+        # Opens only once the host has registered and the device is out of recovery.
+        self.weft("segment", "verify", "p/data")
+        self.fails(4, "SEGMENT_NOT_FOUND", "segment", "show", "p/later")
+        status = self.weft_json("status")
+        self.assertEqual((status["epoch"], status["devicesRecovering"]), ("2", "0"))
 
 
 if __name__ == "__main__":

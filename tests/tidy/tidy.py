@@ -126,7 +126,8 @@ LAYERS = {
     # `weft device claim` changes the sysfs of the machine it is run on.
     "client/cli/": (
         "client/", "server/core/", "server/platform/linux/dax_claim.h",
-        "server/platform/linux/dax_driver.h", "server/rpc/status.h",
+        "server/platform/linux/dax_driver.h", "server/platform/linux/durable_file.h",
+        "server/rpc/status.h",
     ),
     "client/sdk/": ("client/sdk/", "server/core/", "server/rpc/status.h"),
     "server/core/": ("server/core/",),

@@ -95,6 +95,9 @@ class RpcClient {
   absl::Status WatchEvents(uint64_t after_revision,
                            absl::FunctionRef<bool(const v1::Event&)> on_event);
 
+  // The bytes of a backup file of the coordinator's state (server/core/backup_file.h).
+  absl::StatusOr<std::string> ReadBackup();
+
  private:
   RpcClient(RpcClientOptions options, std::shared_ptr<grpc::Channel> channel)
       : options_(std::move(options)), channel_(std::move(channel)) {}

@@ -1,0 +1,23 @@
+#include <memory>
+
+#include "client/sdk/admin/rpc_client.h"
+#include "proto/weft/v1/cluster.grpc.pb.h"
+
+namespace weft::sdk {
+
+absl::StatusOr<std::string> RpcClient::ReadBackup() {
+  v1::ClusterService::Stub stub(channel_);
+  std::string bytes;
+  const absl::Status status = Repeat([&](grpc::ClientContext& context) {
+    bytes.clear();
+    const std::unique_ptr<grpc::ClientReader<v1::BackupChunk>> reader =
+        stub.Backup(&context, v1::BackupRequest());
+    v1::BackupChunk chunk;
+    while (reader->Read(&chunk)) bytes += chunk.data();
+    return reader->Finish();
+  });
+  if (!status.ok()) return status;
+  return bytes;
+}
+
+}  // namespace weft::sdk
