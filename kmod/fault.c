@@ -58,8 +58,9 @@ static vm_fault_t weft_fault_page(struct vm_fault *vmf, const struct weft_locati
 
 /*
  * Maps a unit that has its 2 MiB entry already, without looking the entry up again:
- * entries are deleted under the exclusive invalidate_lock only. VM_FAULT_FALLBACK if
- * the ordinary way must be taken.
+ * entries are deleted under the exclusive invalidate_lock only. That the entry is not
+ * tagged dirty is no loss: fsync goes by touched units, and nothing else writes back.
+ * VM_FAULT_FALLBACK if the ordinary way must be taken.
  */
 static vm_fault_t weft_refault_unit(struct vm_fault *vmf, const struct weft_location *at)
 {

@@ -57,8 +57,9 @@ static inline vm_fault_t weft_dax_fault(struct vm_fault *vmf, unsigned int order
 }
 
 /*
- * 6.15: dax pages are folios like others, idle at no reference, and entries are deleted
- * by name; before, pages idle at one reference, and truncation deletes entries.
+ * 6.15: dax pages are folios like others, idle at no reference, counted when mapped, and
+ * entries are deleted by name; before, pages idle at one reference, are mapped by number,
+ * and truncation deletes entries.
  */
 #ifdef WEFT_HAVE_DAX_FOLIOS
 #define WEFT_IDLE_PAGE_REFS 0
