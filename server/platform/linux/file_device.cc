@@ -13,6 +13,7 @@
 #include "server/core/errors.h"
 #include "server/platform/linux/bus_guard.h"
 #include "server/platform/linux/emulated_file.h"
+#include "server/platform/linux/emulated_poison.h"
 #include "server/platform/linux/errno_status.h"
 
 namespace weft {
@@ -122,6 +123,17 @@ absl::Status FileDevice::Zero(ByteOffset offset, ByteCount length) {
   }
   return Touch(offset, length, Access::kReadWrite,
                [&](uint8_t* bytes) { ZeroAndWriteBack(bytes, length.value()); });
+}
+
+absl::Status FileDevice::Scrub(ByteOffset offset, ByteCount length, Token) {
+  absl::Status zeroed = Zero(offset, length);
+  if (!zeroed.ok() || info_.kind != DeviceKind::kEmulated) return zeroed;
+  return ClearEmulatedPoison(info_.path, {offset, length});
+}
+
+absl::StatusOr<std::vector<ByteRange>> FileDevice::BadRanges() {
+  if (info_.kind != DeviceKind::kEmulated) return ByteRanges();
+  return ReadEmulatedPoison(info_.path);
 }
 
 absl::StatusOr<UniqueFd> FileDevice::OpenForClient(Access access) {

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -27,6 +28,10 @@ class FileDevice final : public Device {
   absl::Status Read(ByteOffset offset, absl::Span<uint8_t> out) override;
   absl::Status Write(ByteOffset offset, absl::Span<const uint8_t> bytes) override;
   absl::Status Zero(ByteOffset offset, ByteCount length) override;
+  // Emulated: takes what it zeroed from BadRanges.
+  absl::Status Scrub(ByteOffset offset, ByteCount length, Token token) override;
+  // Emulated: as emulated_poison.h says. Of others nothing is known.
+  absl::StatusOr<std::vector<ByteRange>> BadRanges() override;
   absl::StatusOr<UniqueFd> OpenForClient(Access access) override;
   // A mark is a read lock of the open file description, far behind the end of any device.
   absl::Status MarkForClient(int fd, uint64_t mark) override;

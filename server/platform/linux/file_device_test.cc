@@ -165,5 +165,18 @@ TEST_F(FileDeviceTest, AMarkLastsAsLongAsADescriptorOrMappingOfTheDescription) {
   EXPECT_FALSE(*device_->HasClient(7));
 }
 
+TEST_F(FileDeviceTest, EmulatedMemoryFailsAsAFileSaysUntilItIsScrubbed) {
+  EXPECT_TRUE(device_->BadRanges()->empty());
+  const std::string bad = info_.path + ".bad";
+  std::ofstream(bad) << "8192 4096\n16384 4096\n";
+  const ByteRange first{ByteOffset(8192), ByteCount(4096)};
+  const ByteRange second{ByteOffset(16384), ByteCount(4096)};
+  EXPECT_EQ(*device_->BadRanges(), (std::vector<ByteRange>{first, second}));
+  ASSERT_TRUE(device_->Scrub(ByteOffset(0), ByteCount(12288), {1, 1}).ok());
+  EXPECT_EQ(*device_->BadRanges(), std::vector<ByteRange>{second});
+  std::ofstream(bad) << "all of it\n";
+  EXPECT_EQ(ReasonOf(device_->BadRanges().status()), v1::BAD_ARGUMENT);
+}
+
 }  // namespace
 }  // namespace weft
