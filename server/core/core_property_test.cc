@@ -61,6 +61,10 @@ class CoreProperties : public testing::TestWithParam<uint64_t> {
  protected:
   CoreProperties() : cluster_(Options()), checks_(cluster_), rng_(GetParam()) {}
 
+  // Some hosts and a pool, so that most commands find what they need.
+  void SetUp() override;
+  // Properties of nothing would hold, too.
+  static void TearDownTestSuite() { EXPECT_GT(granted_, 10); }
   void Step();
   void CheckAll() {
     ForgetWhatWasTakenBack();
@@ -71,8 +75,13 @@ class CoreProperties : public testing::TestWithParam<uint64_t> {
   uint64_t Below(uint64_t bound) { return rng_() % bound; }
   bool OneIn(uint64_t n) { return Below(n) == 0; }
   std::string AnyHost() { return absl::StrCat("h", Below(4)); }
-  std::string AnyPool() { return absl::StrCat("pools/p", Below(3)); }
-  std::string AnySegment() { return absl::StrCat(AnyPool(), "/segments/s", Below(6)); }
+  std::string AnyPool() { return absl::StrCat("pools/p", OneIn(2) ? 0 : Below(3)); }
+  // Mostly one that there is.
+  std::string AnySegment() {
+    const auto& all = cluster_.state().segments;
+    if (all.empty() || OneIn(4)) return absl::StrCat(AnyPool(), "/segments/s", Below(6));
+    return std::next(all.begin(), static_cast<int>(Below(all.size())))->second.segment().name();
+  }
   std::string AnyDevice() {
     if (cluster_.devices.empty() || OneIn(20)) return "devices/" + Uuid().ToString();
     return "devices/" + cluster_.devices[Below(cluster_.devices.size())].uuid();
@@ -124,7 +133,24 @@ class CoreProperties : public testing::TestWithParam<uint64_t> {
   std::map<std::string, std::string> backup_;
   // Hosts that the coordinator has not heard of since it was restored.
   std::set<std::string> awaited_;
+  static int granted_;  // by all seeds
 };
+
+int CoreProperties::granted_ = 0;
+
+void CoreProperties::SetUp() {
+  for (int i = 1; i < kMaxDevices; ++i) {
+    cluster_.AddDevice(2 * (8 + Below(12)), OneIn(3) ? v1::SOFTWARE : v1::HARDWARE);
+  }
+  for (int i = 0; i < 12; ++i) RegisterSome();
+  v1::CreatePoolRequest request;
+  request.set_pool_id("p0");
+  request.mutable_pool()->set_fencing(OneIn(2) ? v1::LEASE : v1::AGENT);
+  for (size_t i = 0; i < 2; ++i) request.add_devices("devices/" + cluster_.devices[i].uuid());
+  ASSERT_TRUE(Run(CreatePool, request).ok());
+  CheckAll();
+  for (int i = 0; i < 60; ++i) WorkSome();
+}
 
 v1::DeviceInventory CoreProperties::InventoryOf(const std::string& host) {
   v1::DeviceInventory inventory;
@@ -189,6 +215,7 @@ void CoreProperties::RegisterSome() {
   machines_[host] = std::move(next);
   awaited_.erase(host);
   in_step_.insert(host);
+  if (!awaited_.empty()) cluster_.TickAll();  // which ends recoveries
 }
 
 void CoreProperties::ReportInventory() {
@@ -204,7 +231,7 @@ void CoreProperties::ReportInventory() {
 }
 
 void CoreProperties::MakePool() {
-  if (OneIn(3)) {
+  if (OneIn(8)) {
     v1::DeletePoolRequest request;
     request.set_name(AnyPool());
     (void)Run(DeletePool, request);
@@ -258,7 +285,7 @@ void CoreProperties::GrowSome() {
 
 void CoreProperties::DeleteSome() {
   v1::DeleteSegmentRequest request;
-  request.set_name(AnySegment());
+  request.set_name(absl::StrCat(AnyPool(), "/segments/s", Below(6)));
   request.set_force(OneIn(2));
   (void)Run(DeleteSegment, request);
 }
@@ -267,6 +294,7 @@ void CoreProperties::AcquireSome() {
   const std::string host = AnyHost();
   const auto acquired = cluster_.Acquire(host, AnySegment(), static_cast<v1::AccessMode>(Below(4)));
   if (!acquired.ok()) return;
+  ++granted_;
   Machine& machine = machines_[host];
   const uint64_t segment = acquired->grant().segment_id();
   const PoolState& pool = **FindPool(
@@ -440,6 +468,10 @@ void CoreProperties::BackUpOrRestore() {
     backup_ = cluster_.store;
     return;
   }
+  // Of most interest is a host that has something mapped.
+  const bool mapped = std::any_of(machines_.begin(), machines_.end(),
+                                  [](const auto& entry) { return !entry.second.mapped.empty(); });
+  if (!mapped && !OneIn(8)) return;
   cluster_.Restore(std::exchange(backup_, {}));
   checks_.Restored();
   in_step_.clear();
@@ -531,21 +563,21 @@ void CoreProperties::CheckMapped() {
 
 void CoreProperties::Step() {
   const uint64_t dice = Below(100);
-  if (dice < 6) {
+  if (dice < 9) {
     RegisterSome();
-  } else if (dice < 9) {
+  } else if (dice < 11) {
     ReportInventory();
   } else if (dice < 15) {
     MakePool();
-  } else if (dice < 30) {
+  } else if (dice < 33) {
     CreateSome();
   } else if (dice < 37) {
     GrowSome();
-  } else if (dice < 43) {
+  } else if (dice < 40) {
     DeleteSome();
-  } else if (dice < 53) {
+  } else if (dice < 55) {
     AcquireSome();
-  } else if (dice < 57) {
+  } else if (dice < 58) {
     ReleaseSome();
   } else if (dice < 90) {
     WorkSome();
@@ -556,13 +588,11 @@ void CoreProperties::Step() {
   } else if (dice < 95) {
     DrainSome();
   } else if (dice < 96) {
-    if (OneIn(2)) {
-      BackUpOrRestore();
-    } else {
-      cluster_.Restart();
-      in_step_.clear();
-    }
+    cluster_.Restart();
+    in_step_.clear();
   } else if (dice < 98) {
+    BackUpOrRestore();
+  } else if (dice < 99) {
     LetTimePass();
   } else {
     ChangeHardware();
