@@ -60,8 +60,7 @@ std::string DeviceText(const v1::Device& device) {
                   attachment.dax_name(), attachment.path(), NumaNode(attachment.numa_node()),
                   attachment.detail()});
   }
-  return absl::StrCat(text.ToString(), "\n", table.ToString(),
-                      BadRangesText(device.bad_ranges()));
+  return absl::StrCat(text.ToString(), "\n", table.ToString(), BadRangesText(device.bad_ranges()));
 }
 
 std::string DeviceTable(const std::vector<v1::Device>& devices) {

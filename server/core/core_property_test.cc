@@ -95,6 +95,12 @@ class CoreProperties : public testing::TestWithParam<uint64_t> {
       return command(state, on, request, changes);
     });
   }
+  template <typename Request, typename Command>
+  void RunFor(Command command, const std::string& name) {
+    Request request;
+    request.set_name(name);
+    (void)Run(command, request);
+  }
   void Report(const std::string& host, const v1::NodeMessage& message) {
     (void)cluster_.Run([&](State& state, const Context& context, Changes& changes) {
       return TakeReport(state, context, host, cluster_.sessions[host], message, changes);
@@ -395,37 +401,17 @@ void CoreProperties::FenceSome() {
 
 void CoreProperties::DrainSome() {
   switch (Below(6)) {
-    case 0: {
-      v1::DrainHostRequest request;
-      request.set_name("hosts/" + AnyHost());
-      (void)Run(DrainHost, request);
-      break;
-    }
+    case 0:
+      return RunFor<v1::DrainHostRequest>(DrainHost, "hosts/" + AnyHost());
     case 1:
-    case 2: {
-      v1::UndrainHostRequest request;
-      request.set_name("hosts/" + AnyHost());
-      (void)Run(UndrainHost, request);
-      break;
-    }
-    case 3: {
-      v1::DrainDeviceRequest request;
-      request.set_name(AnyDevice());
-      (void)Run(DrainDevice, request);
-      break;
-    }
-    case 4: {
-      v1::UndrainDeviceRequest request;
-      request.set_name(AnyDevice());
-      (void)Run(UndrainDevice, request);
-      break;
-    }
-    default: {
-      v1::RemoveDeviceRequest request;
-      request.set_name(AnyDevice());
-      (void)Run(RemoveDevice, request);
-      break;
-    }
+    case 2:
+      return RunFor<v1::UndrainHostRequest>(UndrainHost, "hosts/" + AnyHost());
+    case 3:
+      return RunFor<v1::DrainDeviceRequest>(DrainDevice, AnyDevice());
+    case 4:
+      return RunFor<v1::UndrainDeviceRequest>(UndrainDevice, AnyDevice());
+    default:
+      return RunFor<v1::RemoveDeviceRequest>(RemoveDevice, AnyDevice());
   }
 }
 
