@@ -21,8 +21,10 @@ namespace pb = etcdserverpb;
 constexpr absl::Duration kAttemptTimeout = absl::Milliseconds(700);
 // Longer: after it, nobody knows whether the transaction was committed.
 constexpr absl::Duration kTxnTimeout = absl::Milliseconds(2'500);
-constexpr int kReconnectMsMin = 50;
+constexpr int kReconnectMsInitial = 50;
 constexpr int kReconnectMsMax = 500;
+// gRPC's "minimum backoff" is how long connecting may take.
+constexpr int kConnectMs = 1'000;
 // etcd breaks connections that ping more often than every 5 s.
 constexpr int kKeepaliveMs = 6'000;
 constexpr int kKeepaliveTimeoutMs = 2'000;
@@ -30,8 +32,8 @@ constexpr int kKeepaliveTimeoutMs = 2'000;
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& endpoint, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMsMin);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectMsMin);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMsInitial);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMsMax);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
@@ -233,15 +235,19 @@ absl::Status EtcdClient::Watch(const std::string& key, int64_t revision, absl::D
   stream->Write(request);
   bool wanted = true;
   pb::WatchResponse response;
-  while (wanted && stream->Read(&response) && !response.canceled()) {
+  while (wanted && !response.canceled() && stream->Read(&response)) {
     for (const mvccpb::Event& event : response.events()) wanted = wanted && on_event(event);
   }
   call.context()->TryCancel();
   const grpc::Status end = stream->Finish();
   if (call.shut_down()) return ShutDown();
-  if (!wanted || end.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return absl::OkStatus();
+  // At the limit the server, which knows it too, may be the first to cancel the call.
+  const bool limited = end.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED ||
+                       end.error_code() == grpc::StatusCode::CANCELLED;
+  if (!wanted || (limited && !response.canceled())) return absl::OkStatus();
   GiveUp(member);
-  return Unavailable("Watch", end);
+  return response.canceled() ? absl::UnavailableError("etcd Watch: " + response.cancel_reason())
+                             : Unavailable("Watch", end);
 }
 
 }  // namespace weft

@@ -21,20 +21,25 @@ namespace {
 constexpr char kEtcd[] = "/usr/bin/etcd";
 constexpr int kPatienceSeconds = 30;
 
-// Ports that nobody has now: etcd must know those of all members beforehand.
+// Whether nobody has the port now.
+bool IsFree(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const bool free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  close(fd);
+  return free;
+}
+
+// etcd must know the ports of all members beforehand. They are not those that the kernel gives
+// to clients: one that tries to reach a member that is away could get the member's own.
 std::vector<int> FreePorts(size_t count) {
-  std::vector<int> ports, sockets;
-  while (ports.size() < count) {
-    sockets.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    WEFT_CHECK(bind(sockets.back(), reinterpret_cast<sockaddr*>(&address), size) == 0);
-    WEFT_CHECK(getsockname(sockets.back(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
-    ports.push_back(ntohs(address.sin_port));
+  std::vector<int> ports;
+  for (int port = 10'000 + getpid() % 20'000; ports.size() < count; ++port) {
+    if (IsFree(port)) ports.push_back(port);
   }
-  for (const int fd : sockets) close(fd);
   return ports;
 }
 
@@ -64,14 +69,21 @@ absl::Status Run(EtcdClient& client, const etcdserverpb::TxnRequest& request) {
 
 }  // namespace
 
-EtcdServers::EtcdServers(const std::string& folder, int members)
-    : folder_(folder), ports_(FreePorts(2 * static_cast<size_t>(members))) {
+EtcdServers::EtcdServers(const std::string& folder, int members,
+                         const std::vector<std::string>& more_flags)
+    : folder_(folder),
+      more_flags_(more_flags),
+      ports_(FreePorts(2 * static_cast<size_t>(members))) {
   WEFT_CHECK(access(kEtcd, X_OK) == 0, kEtcd, ": install Debian's etcd-server");
   for (int i = 0; i < members; ++i) {
     endpoints_.push_back(absl::StrCat("127.0.0.1:", ports_[2 * i]));
     members_.push_back(nullptr);
   }
   for (int i = 0; i < members; ++i) Restart(i);
+  AwaitAll();
+}
+
+void EtcdServers::AwaitAll() const {
   for (const std::string& endpoint : endpoints_) AwaitLeader(endpoint);
 }
 
@@ -86,16 +98,18 @@ std::vector<std::string> EtcdServers::CommandLine(int index) const {
   }
   const std::string client_url = Url(ports_[2 * index]);
   const std::string peer_url = Url(ports_[2 * index + 1]);
-  return {kEtcd,
-          absl::StrCat("--name=m", index),
-          absl::StrCat("--data-dir=", folder_, "/m", index),
-          "--listen-client-urls=" + client_url,
-          "--advertise-client-urls=" + client_url,
-          "--listen-peer-urls=" + peer_url,
-          "--initial-advertise-peer-urls=" + peer_url,
-          "--initial-cluster=" + absl::StrJoin(cluster, ","),
-          "--logger=zap",
-          absl::StrCat("--log-outputs=", folder_, "/m", index, ".log")};
+  std::vector<std::string> line = {kEtcd,
+                                   absl::StrCat("--name=m", index),
+                                   absl::StrCat("--data-dir=", folder_, "/m", index),
+                                   "--listen-client-urls=" + client_url,
+                                   "--advertise-client-urls=" + client_url,
+                                   "--listen-peer-urls=" + peer_url,
+                                   "--initial-advertise-peer-urls=" + peer_url,
+                                   "--initial-cluster=" + absl::StrJoin(cluster, ","),
+                                   "--logger=zap",
+                                   absl::StrCat("--log-outputs=", folder_, "/m", index, ".log")};
+  line.insert(line.end(), more_flags_.begin(), more_flags_.end());
+  return line;
 }
 
 std::shared_ptr<EtcdClient> EtcdServers::Connect() const {

@@ -18,7 +18,8 @@ class EtcdServers {
  public:
   // Starts `members` members and waits until they have a leader. Fails the test if they do
   // not: is etcd-server installed?
-  EtcdServers(const std::string& folder, int members);
+  EtcdServers(const std::string& folder, int members,
+              const std::vector<std::string>& more_flags = {});
 
   // `host:port` of each.
   const std::vector<std::string>& endpoints() const { return endpoints_; }
@@ -28,11 +29,14 @@ class EtcdServers {
   ChildProcess& member(int index) { return *members_[index]; }
   // After Kill: with its data.
   void Restart(int index);
+  // Waits until each member knows a leader.
+  void AwaitAll() const;
 
  private:
   std::vector<std::string> CommandLine(int index) const;
 
   const std::string folder_;
+  const std::vector<std::string> more_flags_;
   std::vector<int> ports_;
   std::vector<std::string> endpoints_;
   std::vector<std::unique_ptr<ChildProcess>> members_;

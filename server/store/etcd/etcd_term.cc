@@ -10,9 +10,6 @@ namespace {
 
 namespace pb = etcdserverpb;
 
-// Not below /weft/v1/: it is no part of what a store holds, or of a copy of it.
-constexpr char kLeaderKey[] = "/weft/leader";
-
 absl::Status InUse(const std::string& message) {
   return MakeError(absl::StatusCode::kFailedPrecondition, v1::STORE_IN_USE, message);
 }
@@ -57,7 +54,7 @@ absl::StatusOr<std::shared_ptr<EtcdTerm>> EtcdTerm::TryBegin(std::shared_ptr<Etc
 EtcdTerm::EtcdTerm(std::shared_ptr<EtcdClient> client, EtcdTermOptions options, int64_t lease)
     : client_(std::move(client)),
       options_(std::move(options)),
-      leader_key_(options_.prefix + kLeaderKey),
+      leader_key_(LeaderKey(options_)),
       lease_(lease) {}
 
 // If this fails the lease runs out by itself.

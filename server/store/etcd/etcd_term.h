@@ -35,6 +35,11 @@ struct EtcdLeader {
 // or by anyone's hand. Thread-safe, but for Renumber.
 class EtcdTerm {
  public:
+  // Not below /weft/v1/: it is no part of what a store holds, or of a copy of it.
+  static std::string LeaderKey(const EtcdTermOptions& options) {
+    return options.prefix + "/weft/leader";
+  }
+
   // FAILED_PRECONDITION STORE_IN_USE: `*other` leads. UNAVAILABLE: could not be found out.
   static absl::StatusOr<std::shared_ptr<EtcdTerm>> TryBegin(std::shared_ptr<EtcdClient> client,
                                                             const EtcdTermOptions& options,
