@@ -6,15 +6,12 @@
 #include "server/core/grants.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
+#include "server/core/scrubs.h"
 
 namespace weft {
 namespace {
 
-// A transaction is closed once it has this many mutations: half of what the narrowest
-// store takes.
-constexpr size_t kEnoughMutations = 64;
-
-bool IsFull(const Changes& changes) { return changes.mutations.size() >= kEnoughMutations; }
+constexpr size_t kEnoughMutations = 48;
 
 void ReleaseSome(State& state, const Context& context, const std::string& host, Changes& changes) {
   absl::btree_set<SegmentId>& releasing = state.hosts.at(host).releasing;
@@ -49,6 +46,8 @@ void LoseSegment(State& state, const Context& context, SegmentId id, Changes& ch
 }
 
 }  // namespace
+
+bool IsFull(const Changes& changes) { return changes.mutations.size() >= kEnoughMutations; }
 
 void StartReleasing(State& state, const std::string& id, const absl::btree_set<SegmentId>& segments,
                     Changes& changes) {
@@ -87,8 +86,12 @@ bool WorkOffBacklog(State& state, const Context& context, Changes& changes) {
     const std::string host = *state.revoking_hosts.begin();
     if (RevokeSome(state, context, host, changes)) state.revoking_hosts.erase(host);
   }
+  if (state.assigning_scrubs && !IsFull(changes)) {
+    state.assigning_scrubs = false;
+    for (const auto& [id, device] : state.devices) AssignScrubs(state, context, id, changes);
+  }
   return !state.releasing_hosts.empty() || !state.losing_segments.empty() ||
-         !state.revoking_hosts.empty();
+         !state.revoking_hosts.empty() || state.assigning_scrubs;
 }
 
 }  // namespace weft

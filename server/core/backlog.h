@@ -1,6 +1,7 @@
 // Work that one event can make more of than one transaction takes: the grants of a host that
-// expired or is being drained, the segments of a device that lost its contents. The event itself is
-// one durable change, after which nobody relies on them; Tick does the rest a few at a time.
+// expired or is being drained, the segments of a device that lost its contents, the scrubs of a
+// segment on many devices. The event itself is one durable change, after which nobody relies on
+// them; Tick does the rest a few at a time.
 
 #ifndef WEFT_SERVER_CORE_BACKLOG_H_
 #define WEFT_SERVER_CORE_BACKLOG_H_
@@ -11,6 +12,11 @@
 #include "server/core/state.h"
 
 namespace weft {
+
+// Whether a transaction is to be closed before it takes what can be done later. What one
+// command or step adds after that still fits in 128 mutations, the narrowest store's: at most
+// 64 scrubs, of a segment that lies on all devices of its pool, and a few more.
+bool IsFull(const Changes& changes);
 
 // `host` cannot touch `segments` any more: from now on its grants of them exclude nobody,
 // and are dropped later. REQUIRES: it has grants of them.

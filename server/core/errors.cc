@@ -1,7 +1,5 @@
 #include "server/core/errors.h"
 
-#include <string>
-
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -10,6 +8,7 @@ namespace weft {
 namespace {
 
 constexpr char kReasonUrl[] = "weft.v1.Reason";
+constexpr char kLeaderUrl[] = "weft.v1.Leader";
 
 absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -27,6 +26,20 @@ v1::Reason ReasonOf(const absl::Status& status) {
     v1::Reason_Parse(std::string(*payload), &reason);
   }
   return reason;
+}
+
+absl::Status NotLeader(std::string_view leader) {
+  absl::Status status = MakeError(
+      absl::StatusCode::kUnavailable, v1::NOT_LEADER,
+      leader.empty() ? "this coordinator does not lead; who does is being decided"
+                     : absl::StrCat("this coordinator does not lead; ", ToAbsl(leader), " does"));
+  if (!leader.empty()) status.SetPayload(kLeaderUrl, absl::Cord(ToAbsl(leader)));
+  return status;
+}
+
+std::string LeaderOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(kLeaderUrl);
+  return payload ? std::string(*payload) : "";
 }
 
 absl::Status Annotate(const absl::Status& status, std::string_view context) {

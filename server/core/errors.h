@@ -3,6 +3,7 @@
 #ifndef WEFT_SERVER_CORE_ERRORS_H_
 #define WEFT_SERVER_CORE_ERRORS_H_
 
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -17,6 +18,13 @@ absl::Status MakeError(absl::StatusCode code, v1::Reason reason, std::string_vie
 
 // The reason inside `status`; REASON_UNSPECIFIED if it carries none.
 v1::Reason ReasonOf(const absl::Status& status);
+
+// UNAVAILABLE NOT_LEADER: the coordinator at `leader` has to be asked instead; empty: not
+// known which.
+absl::Status NotLeader(std::string_view leader);
+
+// The address inside such an error; empty: there is none.
+std::string LeaderOf(const absl::Status& status);
 
 // `status` with `context` and ": " before its message; code and payloads stay.
 // An OK status stays as it is.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/backlog.h"
 #include "server/core/check.h"
 #include "server/core/events.h"
 #include "server/core/keys.h"
@@ -154,6 +155,10 @@ void AssignScrubs(State& state, const Context& context, const DeviceId& device_i
     store::v1::ScrubRecord& record = state.scrubs.at(scrub_id);
     const std::string host = LeastBusyHost(state, device, record);
     if (host.empty()) return;
+    if (IsFull(changes)) {
+      state.assigning_scrubs = true;
+      return;
+    }
     device.unassigned_scrubs.erase(device.unassigned_scrubs.begin());
     record.set_host(host);
     *record.mutable_token() = ToProto(NextToken(state, changes));

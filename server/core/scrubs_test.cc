@@ -1,9 +1,11 @@
 #include "server/core/scrubs.h"
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/core/core_test_util.h"
 #include "server/core/lookup.h"
 #include "server/core/pools.h"
+#include "server/core/segments.h"
 #include "server/core/sessions.h"
 
 namespace weft {
@@ -155,6 +157,38 @@ TEST(ScrubsOfTwoDevicesTest, RoomThatALostDeviceLeavesIsUsed) {
   cluster.devices[0].set_power_epoch(1);
   cluster.RegisterHost("a");
   EXPECT_EQ(scrubbed_device(), "devices/" + cluster.devices[1].uuid());
+}
+
+TEST(ScrubsOfManyDevicesTest, WhatADeletionLeavesIsAssignedInSteps) {
+  constexpr size_t kMostMutations = 128;
+  constexpr int kDevices = 64;
+  TestCluster cluster;
+  for (int i = 0; i < kDevices; ++i) cluster.AddDevice(2);
+  for (int i = 0; i < 17; ++i) cluster.RegisterHost(absl::StrCat("host-", i));
+  cluster.MakePool("fam");
+  ASSERT_TRUE(cluster.Create("fam", "wide", 2 * kDevices).ok());
+  for (const auto& [host, session] : cluster.sessions) cluster.frozen.push_back(host);
+
+  size_t mutations = 0;
+  v1::DeleteSegmentRequest request;
+  request.set_name("pools/fam/segments/wide");
+  const absl::Status deleted =
+      cluster.Run([&](State& state, const Context& context, Changes& changes) {
+        const absl::Status status = DeleteSegment(state, context, request, changes);
+        mutations = changes.mutations.size();
+        return status;
+      });
+  ASSERT_TRUE(deleted.ok()) << deleted;
+  EXPECT_LE(mutations, kMostMutations);
+  const auto unassigned = [&] {
+    size_t count = 0;
+    for (const auto& [id, device] : cluster.state().devices)
+      count += device.unassigned_scrubs.size();
+    return count;
+  };
+  EXPECT_GT(unassigned(), 0u);
+  cluster.TickAll();
+  EXPECT_EQ(unassigned(), 0u);
 }
 
 }  // namespace

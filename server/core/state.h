@@ -159,6 +159,8 @@ struct State {
   absl::btree_set<SegmentId> losing_segments;
   // Hosts that are being drained and may have grants that they were not told to let go of.
   absl::btree_set<std::string> revoking_hosts;
+  // A transaction was full before all scrubs had got a host.
+  bool assigning_scrubs = false;
 };
 
 }  // namespace weft
