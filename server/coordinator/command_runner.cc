@@ -14,21 +14,43 @@ namespace {
 constexpr absl::Duration kRetryPauseMin = absl::Milliseconds(100);
 constexpr absl::Duration kRetryPauseMax = absl::Seconds(5);
 
-absl::Status NotServing() {
+absl::Status NotLoaded() {
   return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
                    "the coordinator has no state loaded from its store now; try again");
 }
 
+absl::Status CannotConfirm(const absl::Status& cause) {
+  return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+                   absl::StrCat("cannot confirm that this coordinator leads: ", cause.message()));
+}
+
 }  // namespace
+
+CommandRunner::CommandRunner(const Clock& clock, CoreOptions options, RunnerObserver& observer)
+    : clock_(clock),
+      options_(std::move(options)),
+      observer_(observer),
+      retry_pause_(kRetryPauseMin) {}
 
 CommandRunner::CommandRunner(Store& store, const Clock& clock, CoreOptions options,
                              RunnerObserver& observer)
-    : store_(store),
-      clock_(clock),
-      options_(std::move(options)),
-      observer_(observer),
-      retry_pause_(kRetryPauseMin),
-      staged_(store.limits()) {}
+    : CommandRunner(clock, std::move(options), observer) {
+  BeginTerm(store);
+}
+
+void CommandRunner::EndTerm() {
+  state_ = nullptr;
+  observer_.OnUnloaded(NotLeader(""));
+}
+
+void CommandRunner::BeginTerm(Store& store) {
+  store_ = &store;
+  state_ = nullptr;
+  deposed_ = absl::OkStatus();
+  retry_pause_ = kRetryPauseMin;
+  next_load_ = clock_.MonotonicNow();
+  staged_ = Staged(store.limits());
+}
 
 Now CommandRunner::TakeNow() const {
   return {
@@ -38,7 +60,7 @@ Now CommandRunner::TakeNow() const {
 
 absl::Status CommandRunner::Load() {
   if (!deposed_.ok()) return deposed_;
-  absl::StatusOr<std::unique_ptr<State>> state = LoadState(store_, options_, TakeNow());
+  absl::StatusOr<std::unique_ptr<State>> state = LoadState(*store_, options_, TakeNow());
   if (!state.ok()) {
     next_load_ = clock_.MonotonicNow() + retry_pause_;
     retry_pause_ = std::min(retry_pause_ * 2, kRetryPauseMax);
@@ -53,7 +75,7 @@ absl::Status CommandRunner::Load() {
 }
 
 absl::Status CommandRunner::ConfirmLeadership() {
-  absl::Status status = store_.ConfirmLeadership();
+  absl::Status status = store_->ConfirmLeadership();
   if (absl::IsFailedPrecondition(status)) deposed_ = status;
   return status;
 }
@@ -64,6 +86,10 @@ bool CommandRunner::EnsureLoaded() {
   const absl::Status status = Load();
   if (!status.ok()) observer_.OnUnloaded(status);
   return status.ok();
+}
+
+absl::Status CommandRunner::NotServing() const {
+  return deposed_.ok() ? NotLoaded() : NotLeader("");
 }
 
 void CommandRunner::Unload(const absl::Status& cause) {
@@ -107,9 +133,7 @@ void CommandRunner::RunUnchanging(std::vector<Command>& commands, const Now& now
     if (state_ == nullptr) {
       command.done(NotServing());
     } else if (command.kind == CommandKind::kConfirmed && !leads.ok()) {
-      command.done(
-          MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
-                    absl::StrCat("cannot confirm that this coordinator leads: ", leads.message())));
+      command.done(CannotConfirm(leads));
     } else {
       Changes none;
       command.done(command.run(*state_, now, none));
@@ -128,32 +152,32 @@ void CommandRunner::RunMutation(Command& command, const Now& now) {
     const uint64_t revision = state_->cluster.revision();
     absl::Status error;
     if (!staged_.Fits(changes) && !Flush(&error)) {
-      command.done(error);
+      if (command.done) command.done(error);
       return;
     }
     staged_.Append(std::move(changes), revision);
   }
-  answers_.push_back({std::move(command.done), std::move(status)});
+  if (command.done) answers_.push_back({std::move(command.done), std::move(status)});
 }
 
 // A mutation like others: what it changes joins the round's transaction. It runs after
 // every round with mutations, since each may have made something due earlier.
 void CommandRunner::RunTick(const Now& now) {
+  if (state_ == nullptr) return;
   Command tick;
   tick.run = [this](State& state, const Now& at, Changes& changes) {
     next_tick_ = Tick(state, Context{at, /*principal=*/"", /*host=*/""}, changes);
     return absl::OkStatus();
   };
-  tick.done = [](const absl::Status&) {};
   RunMutation(tick, now);
 }
 
 bool CommandRunner::Flush(absl::Status* error) {
-  Staged staged = std::exchange(staged_, Staged(store_.limits()));
+  Staged staged = std::exchange(staged_, Staged(store_->limits()));
   std::vector<Answer> answers = std::exchange(answers_, {});
   if (!staged.changes().mutations.empty()) {
     const MonotonicTime start = clock_.MonotonicNow();
-    const absl::Status status = store_.Commit(ToTransaction(staged.changes())).status();
+    const absl::Status status = store_->Commit(ToTransaction(staged.changes())).status();
     observer_.OnCommit(status, clock_.MonotonicNow() - start);
     if (!status.ok()) {
       *error = ErrorForCommands(status);
@@ -162,12 +186,24 @@ bool CommandRunner::Flush(absl::Status* error) {
       EnsureLoaded();
       return false;
     }
+  } else if (!answers.empty() && !ConfirmAnswers(staged, answers, error)) {
+    return false;
   }
   for (Answer& answer : answers) answer.done(answer.status);
   if (!staged.changes().empty()) {
     observer_.OnCommitted(*state_, staged.changes(), staged.revision());
   }
   return true;
+}
+
+bool CommandRunner::ConfirmAnswers(const Staged& staged, std::vector<Answer>& answers,
+                                   absl::Status* error) {
+  const absl::Status leads = ConfirmLeadership();
+  if (leads.ok()) return true;
+  *error = deposed_.ok() ? CannotConfirm(leads) : NotLeader("");
+  if (!deposed_.ok() || !staged.changes().empty()) Unload(leads);
+  for (Answer& answer : answers) answer.done(*error);
+  return false;
 }
 
 absl::Status CommandRunner::ErrorForCommands(const absl::Status& status) {
@@ -179,8 +215,7 @@ absl::Status CommandRunner::ErrorForCommands(const absl::Status& status) {
     case absl::StatusCode::kDataLoss:
       return status;
     case absl::StatusCode::kFailedPrecondition:
-      return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
-                       absl::StrCat("this coordinator does not lead: ", status.message()));
+      return NotLeader("");
     default:
       return absl::InternalError(
           absl::StrCat("the store refused the transaction: ", status.message()));

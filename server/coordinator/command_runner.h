@@ -37,8 +37,8 @@ class RunnerObserver {
 
 // Runs commands in rounds; each is one transaction unless the store's limits make it more
 // (group commit). No reply, event or assignment leaves before its transaction is durable
-// (invariant 4), and no renewal or linearizable read is answered unless the store has
-// confirmed, after the round began, that this coordinator still leads.
+// (invariant 4), and no renewal, linearizable read or mutation that changes nothing is answered
+// unless the store has confirmed, after the round began, that this coordinator still leads.
 //
 // A commit that failed leaves the state in memory ahead of the store, or unknown: the
 // state is dropped, what the transaction's commands get says whether it may have happened,
@@ -50,10 +50,19 @@ class RunnerObserver {
 // calls it from one thread. Reads only the clock it is given.
 class CommandRunner {
  public:
+  // Nothing is served, or may be run, before BeginTerm.
+  CommandRunner(const Clock& clock, CoreOptions options, RunnerObserver& observer);
   CommandRunner(Store& store, const Clock& clock, CoreOptions options, RunnerObserver& observer);
 
   CommandRunner(const CommandRunner&) = delete;
   CommandRunner& operator=(const CommandRunner&) = delete;
+
+  // From now on the state is that of `store`, which outlives the term: nothing is served
+  // until it is loaded.
+  void BeginTerm(Store& store);
+
+  // Drops the state. REQUIRES: nothing is run before BeginTerm.
+  void EndTerm();
 
   // Loads the state for the first time. On an error nothing is served; RunOnce would try
   // again.
@@ -66,7 +75,7 @@ class CommandRunner {
   // When RunOnce has something to do even without commands.
   MonotonicTime NextDue() const;
 
-  // Not OK once another process owns the store: this one must end, nothing helps it.
+  // Not OK once another process owns the store: nothing helps but another term.
   const absl::Status& deposed() const { return deposed_; }
 
  private:
@@ -79,6 +88,8 @@ class CommandRunner {
   // Tries to load if it is time to. Returns whether there is a state.
   bool EnsureLoaded();
   void Unload(const absl::Status& cause);
+  // Why there is no state.
+  absl::Status NotServing() const;
   // Asks the store whether this process still owns it.
   absl::Status ConfirmLeadership();
 
@@ -89,10 +100,13 @@ class CommandRunner {
   // Makes `staged_` durable and answers the commands behind it. False: it failed, they
   // have been told `error` or worse, and so must a command that has run but is not in it.
   bool Flush(absl::Status* error);
+  // For answers with nothing to commit, which are reads of a kind: true if this coordinator
+  // leads; otherwise as Flush.
+  bool ConfirmAnswers(const Staged& staged, std::vector<Answer>& answers, absl::Status* error);
   // What the commands of a transaction that ended with `status` are told.
   static absl::Status ErrorForCommands(const absl::Status& status);
 
-  Store& store_;
+  Store* store_ = nullptr;
   const Clock& clock_;
   const CoreOptions options_;
   RunnerObserver& observer_;
@@ -103,7 +117,7 @@ class CommandRunner {
   MonotonicTime next_load_;
   absl::Duration next_tick_;  // on Now::monotonic
 
-  Staged staged_;
+  Staged staged_{StoreLimits()};
   std::vector<Answer> answers_;  // wait for staged_
 };
 

@@ -222,15 +222,15 @@ TEST_F(CommandRunnerTest, WhoLostTheStoreServesNothing) {
   medium_->Depose();
   Answer read;
   Run(GetPoolCommand("p", CommandKind::kConfirmed, &read), read);
-  EXPECT_EQ(ReasonOf(*read), v1::UNREACHABLE);
+  EXPECT_EQ(ReasonOf(*read), v1::NOT_LEADER);
   EXPECT_EQ(ReasonOf(runner_.deposed()), v1::STORE_IN_USE);
-  EXPECT_EQ(ReasonOf(Create("q")), v1::UNREACHABLE);
+  EXPECT_EQ(ReasonOf(Create("q")), v1::NOT_LEADER);
   EXPECT_EQ(runner_.NextDue(), MonotonicTime::InfiniteFuture());
 }
 
 TEST_F(CommandRunnerTest, WhoLostTheStoreLearnsItFromACommitToo) {
   medium_->Depose();
-  EXPECT_EQ(ReasonOf(Create("q")), v1::UNREACHABLE);
+  EXPECT_EQ(ReasonOf(Create("q")), v1::NOT_LEADER);
   EXPECT_EQ(ReasonOf(runner_.deposed()), v1::STORE_IN_USE);
 }
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/coordinator/state_metrics.h"
+#include "server/core/errors.h"
 #include "server/core/fencing.h"
 #include "server/rpc/status.h"
 
@@ -25,11 +26,11 @@ CoreOptions ToCore(const CoordinatorOptions& options, Random& random) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(const CoordinatorOptions& options,
-                                                                Store& store, Clock& clock,
-                                                                Random& random,
+                                                                Leadership& leadership,
+                                                                Clock& clock, Random& random,
                                                                 ProgramRunner& programs) {
   std::unique_ptr<Coordinator> coordinator(
-      new Coordinator(options, store, clock, random, programs));
+      new Coordinator(options, leadership, clock, random, programs));
   absl::StatusOr<std::unique_ptr<ApiServer>> api =
       ApiServer::Start(options.server, {coordinator->executor_, clock, coordinator->metrics_});
   if (!api.ok()) return api.status();
@@ -37,14 +38,15 @@ absl::StatusOr<std::unique_ptr<Coordinator>> Coordinator::Start(const Coordinato
   if (absl::Status status = coordinator->StartMetrics(options.metrics_address); !status.ok()) {
     return status;
   }
-  if (absl::Status status = coordinator->runner_.Load(); !status.ok()) return status;
   return coordinator;
 }
 
-Coordinator::Coordinator(const CoordinatorOptions& options, Store& store, Clock& clock,
+Coordinator::Coordinator(const CoordinatorOptions& options, Leadership& leadership, Clock& clock,
                          Random& random, ProgramRunner& programs)
-    : clock_(clock),
-      runner_(store, clock, ToCore(options, random), *this),
+    : leadership_(leadership),
+      clock_(clock),
+      on_ready_(options.on_ready),
+      runner_(clock, ToCore(options, random), *this),
       executor_(runner_, clock, options.executor),
       fencer_(options.fence_agents, programs, clock,
               [this](const FenceOrder& order, const std::string& failure, Command::Done done) {
@@ -56,6 +58,40 @@ Coordinator::~Coordinator() {
   executor_.Stop();
   executor_.Run().IgnoreError();
 }
+
+absl::Status Coordinator::Run() {
+  for (;;) {
+    const absl::StatusOr<Store*> store = leadership_.AwaitTerm(*this);
+    if (absl::IsCancelled(store.status())) return absl::OkStatus();
+    if (!store.ok()) return store.status();
+    if (absl::Status status = RunTerm(**store); !status.ok()) return status;
+    if (executor_.stopping()) return absl::OkStatus();
+    runner_.EndTerm();
+    api_->OnDeposed();
+  }
+}
+
+absl::Status Coordinator::RunTerm(Store& store) {
+  runner_.BeginTerm(store);
+  const absl::Status loaded = runner_.Load();
+  const bool passes = absl::IsUnavailable(loaded) || absl::IsResourceExhausted(loaded);
+  if (!loaded.ok() && runner_.deposed().ok() && !passes) return loaded;
+  if (!loaded.ok()) OnUnloaded(loaded);
+  executor_.Accept();
+  executor_.Run().IgnoreError();
+  return absl::OkStatus();
+}
+
+void Coordinator::Ready() {
+  if (!ready_.exchange(true)) on_ready_();
+}
+
+void Coordinator::OnFollowing(const std::string& address) {
+  executor_.Refuse(NotLeader(address));
+  if (!address.empty()) Ready();
+}
+
+void Coordinator::OnTermOver() { executor_.Refuse(NotLeader("")); }
 
 absl::Status Coordinator::StartMetrics(const std::string& address) {
   if (address.empty()) return absl::OkStatus();
@@ -81,6 +117,7 @@ void Coordinator::OnLoaded(const State& state) {
                state.hosts.size(), state.grants.size());
   api_->OnLoaded(state);
   fencer_.Reset(FenceOrders(state));
+  Ready();
 }
 
 void Coordinator::OnUnloaded(const absl::Status& cause) {

@@ -3,6 +3,8 @@
 #ifndef WEFT_SERVER_COORDINATOR_COORDINATOR_H_
 #define WEFT_SERVER_COORDINATOR_COORDINATOR_H_
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,7 +22,7 @@
 #include "server/platform/program.h"
 #include "server/platform/random.h"
 #include "server/rpc/api_server.h"
-#include "server/store/store.h"
+#include "server/store/leadership.h"
 
 namespace weft {
 
@@ -31,28 +33,30 @@ struct CoordinatorOptions {
   // `host:port` for Prometheus (port 0: any that is free); empty: nowhere.
   std::string metrics_address;
   FenceAgents fence_agents;
+  // Called once, when calls are answered: by this coordinator, or with who leads instead.
+  std::function<void()> on_ready = [] {};
 };
 
-class Coordinator final : private RunnerObserver {
+class Coordinator final : private RunnerObserver, private LeadershipObserver {
  public:
-  // Listens and loads the state; answers begin with Run. All arguments by reference
-  // outlive the coordinator.
-  //   DATA_LOSS STORE_DAMAGED, FAILED_PRECONDITION VERSION_TOO_NEW and other errors of the
-  //   store; errors of StartServer; FAILED_PRECONDITION: the metrics address is in use.
+  // Listens; answers begin with Run. All arguments by reference outlive the coordinator.
+  //   Errors of StartServer; FAILED_PRECONDITION: the metrics address is in use.
   static absl::StatusOr<std::unique_ptr<Coordinator>> Start(const CoordinatorOptions& options,
-                                                            Store& store, Clock& clock,
+                                                            Leadership& leadership, Clock& clock,
                                                             Random& random,
                                                             ProgramRunner& programs);
 
   // REQUIRES: Run has returned, or was never called.
   ~Coordinator() override;
 
-  // Serves until Stop; OK then. FAILED_PRECONDITION STORE_IN_USE when the store has
-  // another owner: this process must end. To be called once, on a thread of the caller's.
-  absl::Status Run() { return executor_.Run(); }
+  // Serves while this process leads, and says who does otherwise, until Stop; OK then. Any
+  // other status: this process must end. To be called once, on a thread of the caller's.
+  //   FAILED_PRECONDITION STORE_IN_USE: the store has another owner for good.
+  //   FAILED_PRECONDITION VERSION_TOO_NEW, DATA_LOSS STORE_DAMAGED: it cannot be loaded.
+  absl::Status Run();
   // Runs fence agents until Stop: for `fencer().concurrency()` threads of the caller's.
   Fencer& fencer() { return fencer_; }
-  // Makes Run return. Thread-safe, idempotent.
+  // Makes Run return, once the leadership has been stopped too. Thread-safe, idempotent.
   void Stop() {
     executor_.Stop();
     fencer_.Stop();
@@ -64,19 +68,28 @@ class Coordinator final : private RunnerObserver {
   const std::string& metrics_address() const { return metrics_address_; }
 
  private:
-  Coordinator(const CoordinatorOptions& options, Store& store, Clock& clock, Random& random,
-              ProgramRunner& programs);
+  Coordinator(const CoordinatorOptions& options, Leadership& leadership, Clock& clock,
+              Random& random, ProgramRunner& programs);
 
   void ReportFence(const FenceOrder& order, const std::string& failure, Command::Done done);
   absl::Status StartMetrics(const std::string& address);
+  // Serves the state of `store` until the term is over (OK), or Stop.
+  absl::Status RunTerm(Store& store);
+  // Calls on_ready, the first time.
+  void Ready();
 
   void OnLoaded(const State& state) override;
   void OnUnloaded(const absl::Status& cause) override;
   void OnCommitted(const State& state, const Changes& changes, uint64_t revision) override;
   void OnRound(size_t commands) override { metrics_.RecordRound(commands); }
   void OnCommit(const absl::Status& status, absl::Duration latency) override;
+  void OnFollowing(const std::string& address) override;
+  void OnTermOver() override;
 
+  Leadership& leadership_;
   Clock& clock_;
+  const std::function<void()> on_ready_;
+  std::atomic<bool> ready_ = false;
   CoordinatorMetrics metrics_;
   CommandRunner runner_;
   CommandExecutor executor_;

@@ -19,6 +19,7 @@
 #include "server/coordinator/fence_agents.h"
 #include "server/coordinator/flags.h"
 #include "server/coordinator/restore.h"
+#include "server/coordinator/shared_store.h"
 #include "server/core/errors.h"
 #include "server/core/version.h"
 #include "server/platform/linux/clock.h"
@@ -27,7 +28,6 @@
 #include "server/platform/linux/random.h"
 #include "server/platform/random.h"
 #include "server/rpc/status.h"
-#include "server/store/sqlite_store.h"
 
 namespace weft {
 namespace {
@@ -118,8 +118,8 @@ Now TakeNow(const Clock& clock) {
 }
 
 absl::StatusOr<Records> RecordsFor(const CoordinatorFlags& flags) {
-  if (!flags.migrate_from.empty()) {
-    auto from = SqliteStore::Open({.path = flags.migrate_from, .vfs = ""});
+  if (flags.migrate_from) {
+    auto from = OpenStoreAlone(*flags.migrate_from);
     return from.ok() ? ReadStore(**from) : from.status();
   }
   const absl::StatusOr<std::string> backup = ReadFile(flags.restore);
@@ -135,11 +135,11 @@ absl::StatusOr<Records> RecordsFor(const CoordinatorFlags& flags) {
 int MakeStore(const CoordinatorFlags& flags) {
   const absl::StatusOr<Records> records = RecordsFor(flags);
   if (!records.ok()) return Fail("read_failed", records.status());
-  auto store = SqliteStore::Open({.path = flags.sqlite_path, .vfs = ""});
+  auto store = OpenStoreAlone(flags.store);
   if (!store.ok()) return Fail("store_failed", store.status());
   const absl::Status filled = FillStore(**store, *records);
   if (!filled.ok()) return Fail("store_failed", filled);
-  spdlog::info("store_made store=sqlite:{} records={}", flags.sqlite_path, records->size());
+  spdlog::info("store_made store={} records={}", flags.store.text(), records->size());
   return 0;
 }
 
@@ -149,35 +149,46 @@ int Main(const CoordinatorFlags& flags) {
   const absl::StatusOr<FenceAgents> agents = ReadFenceAgents(flags.fence_config);
   if (!agents.ok()) return Fail("fence_config_failed", agents.status());
   if (flags.check_fence_agents) return CheckFenceAgents(*agents, programs);
-  if (!flags.restore.empty() || !flags.migrate_from.empty()) return MakeStore(flags);
-  auto store = SqliteStore::Open({.path = flags.sqlite_path, .vfs = ""});
-  if (!store.ok()) return Fail("store_failed", store.status());
+  if (!flags.restore.empty() || flags.migrate_from) return MakeStore(flags);
   LinuxClock clock;
+  auto store = OpenSharedStore(flags, clock);
+  if (!store.ok()) return Fail("store_failed", store.status());
   LinuxRandom random;
+  Coordinator* started = nullptr;
+  absl::Status ready;
   CoordinatorOptions options = OptionsFrom(flags);
   options.fence_agents = *agents;
-  auto coordinator = Coordinator::Start(options, **store, clock, random, programs);
+  options.on_ready = [&] {
+    ready = WriteReadyFile(flags.ready_file, ReadyText(*started));
+    if (!ready.ok()) kill(getpid(), SIGTERM);
+  };
+  auto coordinator = Coordinator::Start(options, (*store)->leadership(), clock, random, programs);
   if (!coordinator.ok()) return Fail("start_failed", coordinator.status());
-  if (absl::Status s = WriteReadyFile(flags.ready_file, ReadyText(**coordinator)); !s.ok()) {
-    return Fail("start_failed", s);
-  }
-  spdlog::info("started version={} listen={} metrics={} store=sqlite:{} session_ttl={}", kVersion,
+  started = coordinator->get();
+  spdlog::info("started version={} listen={} metrics={} store={} session_ttl={}", kVersion,
                absl::StrJoin((*coordinator)->addresses(), ","), (*coordinator)->metrics_address(),
-               flags.sqlite_path, absl::FormatDuration(flags.session_ttl));
+               flags.store.text(), absl::FormatDuration(flags.session_ttl));
 
   absl::Status result;
   std::thread executor([&] {
     result = (*coordinator)->Run();
     kill(getpid(), SIGTERM);  // Wakes the wait below if Run ended by itself.
   });
+  std::thread elections([&] {
+    (*store)->Run(flags.advertise.empty() ? started->addresses().front() : flags.advertise);
+  });
   int signal_number = 0;
   {
-    const FenceThreads fence_threads((*coordinator)->fencer());
+    const FenceThreads fence_threads(started->fencer());
     sigwait(&signals, &signal_number);
-    (*coordinator)->Stop();
+    started->Stop();
   }
+  (*store)->leadership().Stop();
   executor.join();
+  (*store)->Shutdown();
+  elections.join();
   coordinator->reset();
+  if (!ready.ok()) return Fail("start_failed", ready);
   if (!result.ok()) return Fail("stopped", result);
   spdlog::info("stopped signal={}", signal_number);
   return 0;

@@ -115,15 +115,17 @@ TEST_F(NetworkTest, MetricsAddressInUse) {
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.metrics_address = coordinator_->metrics_address();
+  SoleLeadership leadership(**store);
   const absl::Status status =
-      Coordinator::Start(options, **store, clock_, random_, programs_).status();
+      Coordinator::Start(options, leadership, clock_, random_, programs_).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr(options.metrics_address));
 }
 
 TEST_F(NetworkTest, StoreFailure) {
   TestStore store(std::make_shared<MemoryMedium>());
-  auto coordinator = Coordinator::Start(options_, store, clock_, random_, programs_);
+  SoleLeadership leadership(store);
+  auto coordinator = Coordinator::Start(options_, leadership, clock_, random_, programs_);
   ASSERT_TRUE(coordinator.ok()) << coordinator.status();
   coordinator_ = *std::move(coordinator);
   thread_ = std::thread([this] { EXPECT_TRUE(coordinator_->Run().ok()); });
@@ -237,8 +239,9 @@ TEST_F(TlsTest, MissingFile) {
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.server.tls->key = folder_ + "/absent.key";
+  SoleLeadership leadership(**store);
   const absl::Status status =
-      Coordinator::Start(options, **store, clock_, random_, programs_).status();
+      Coordinator::Start(options, leadership, clock_, random_, programs_).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("absent.key"));
 }

@@ -280,7 +280,8 @@ TEST_F(CoordinatorTest, AddressInUse) {
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.server.listen = {coordinator_->addresses().front()};
-  const auto second = Coordinator::Start(options, **store, clock_, random_, programs_);
+  SoleLeadership leadership(**store);
+  const auto second = Coordinator::Start(options, leadership, clock_, random_, programs_);
   EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
   EXPECT_THAT(std::string(second.status().message()), HasSubstr(options.server.listen.front()));
 }
@@ -290,10 +291,11 @@ TEST_F(CoordinatorTest, AnAddressThatOthersReachNeedsTls) {
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.server.listen = {"0.0.0.0:0"};
-  EXPECT_EQ(ReasonOf(Coordinator::Start(options, **store, clock_, random_, programs_).status()),
+  SoleLeadership leadership(**store);
+  EXPECT_EQ(ReasonOf(Coordinator::Start(options, leadership, clock_, random_, programs_).status()),
             v1::BAD_ARGUMENT);
   options.server.allow_insecure = true;
-  EXPECT_TRUE(Coordinator::Start(options, **store, clock_, random_, programs_).ok());
+  EXPECT_TRUE(Coordinator::Start(options, leadership, clock_, random_, programs_).ok());
 }
 
 }  // namespace

@@ -69,7 +69,8 @@ class CoordinatorTestBase : public testing::Test {
     auto store = SqliteStore::Open({.path = folder_ + "/store.db", .vfs = ""});
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
-    auto coordinator = Coordinator::Start(options_, *store_, clock_, random_, programs_);
+    leadership_ = std::make_unique<SoleLeadership>(*store_);
+    auto coordinator = Coordinator::Start(options_, *leadership_, clock_, random_, programs_);
     ASSERT_TRUE(coordinator.ok()) << coordinator.status();
     coordinator_ = *std::move(coordinator);
     thread_ = std::thread([this] { EXPECT_TRUE(coordinator_->Run().ok()); });
@@ -138,6 +139,7 @@ class CoordinatorTestBase : public testing::Test {
   FakeProgramRunner programs_;
   TestMedium medium_;
   std::unique_ptr<SqliteStore> store_;
+  std::unique_ptr<SoleLeadership> leadership_;
   std::unique_ptr<Coordinator> coordinator_;
   std::thread thread_;
   std::shared_ptr<grpc::Channel> channel_;

@@ -32,6 +32,8 @@ void CommandExecutor::Submit(Lane lane, Command command) {
     std::deque<Command>& queue = lanes_[IndexOf(lane)];
     if (stopping_) {
       refusal = Stopped();
+    } else if (!refusal_.ok()) {
+      refusal = refusal_;
     } else if (queue.size() >= options_.max_queued[IndexOf(lane)]) {
       refusal = Overloaded();
     } else {
@@ -43,13 +45,26 @@ void CommandExecutor::Submit(Lane lane, Command command) {
 }
 
 absl::Status CommandExecutor::Run() {
-  while (!stopping() && runner_.deposed().ok()) {
+  while (accepting() && runner_.deposed().ok()) {
     Await(runner_.NextDue());
     RunRound();
   }
-  Stop();
+  if (accepting()) Refuse(NotLeader(""));
   RefuseAll();
   return runner_.deposed();
+}
+
+void CommandExecutor::Refuse(const absl::Status& why) {
+  {
+    absl::MutexLock lock(&mu_);
+    refusal_ = why;
+  }
+  RefuseAll();
+}
+
+void CommandExecutor::Accept() {
+  absl::MutexLock lock(&mu_);
+  refusal_ = absl::OkStatus();
 }
 
 void CommandExecutor::Stop() {
@@ -67,9 +82,15 @@ size_t CommandExecutor::Queued(Lane lane) const {
   return lanes_[IndexOf(lane)].size();
 }
 
+bool CommandExecutor::accepting() const {
+  absl::MutexLock lock(&mu_);
+  return !stopping_ && refusal_.ok();
+}
+
 bool CommandExecutor::MustWake() const {
-  return stopping_ || std::any_of(lanes_.begin(), lanes_.end(),
-                                  [](const auto& queue) { return !queue.empty(); });
+  return stopping_ || !refusal_.ok() ||
+         std::any_of(lanes_.begin(), lanes_.end(),
+                     [](const auto& queue) { return !queue.empty(); });
 }
 
 void CommandExecutor::Await(MonotonicTime due) {
@@ -98,12 +119,14 @@ void CommandExecutor::TakeFrom(Lane lane, size_t max, std::vector<Command>& roun
 
 void CommandExecutor::RefuseAll() {
   std::array<std::deque<Command>, kLanes> lanes;
+  absl::Status why;
   {
     absl::MutexLock lock(&mu_);
     lanes.swap(lanes_);
+    why = stopping_ ? Stopped() : refusal_;
   }
   for (std::deque<Command>& queue : lanes) {
-    for (Command& command : queue) command.done(Stopped());
+    for (Command& command : queue) command.done(why);
   }
 }
 

@@ -45,23 +45,29 @@ class CommandExecutor {
   CommandExecutor(const CommandExecutor&) = delete;
   CommandExecutor& operator=(const CommandExecutor&) = delete;
 
-  // Queues `command` and returns. Its `done` is called exactly once: from Run; or by this
-  // call if the lane is full (RESOURCE_EXHAUSTED OVERLOADED) or the executor has stopped
-  // (UNAVAILABLE UNREACHABLE).
+  // Queues `command` and returns. Its `done` is called exactly once: from Run or Refuse; or
+  // by this call if the lane is full (RESOURCE_EXHAUSTED OVERLOADED), commands are being
+  // refused, or the executor has stopped (UNAVAILABLE UNREACHABLE).
   void Submit(Lane lane, Command command) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Runs commands, and what becomes due, until Stop, or until the store belongs to another
-  // process: then returns that as FAILED_PRECONDITION STORE_IN_USE. Commands that still
-  // wait are then refused. Runs on a thread of the caller's; after Stop it does no more
-  // than refuse.
+  // Runs commands, and what becomes due, until Stop or Refuse, or until the store belongs to
+  // another process: then refuses further commands, as NOT_LEADER, and returns that as
+  // FAILED_PRECONDITION STORE_IN_USE. May be called again when the runner has another term.
+  // Runs on a thread of the caller's; after Stop it does no more than refuse.
   absl::Status Run() ABSL_LOCKS_EXCLUDED(mu_);
 
   // Runs one round of what waits now, without waiting for more: what Run repeats, and a
   // simulation calls.
   void RunRound() ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Answers every command with `why`, those that wait now too, until Accept.
+  void Refuse(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
+  void Accept() ABSL_LOCKS_EXCLUDED(mu_);
+
   // Makes Run return. Idempotent.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+  bool stopping() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // How many commands wait in `lane`.
   size_t Queued(Lane lane) const ABSL_LOCKS_EXCLUDED(mu_);
@@ -72,7 +78,8 @@ class CommandExecutor {
   bool MustWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TakeFrom(Lane lane, size_t max, std::vector<Command>& round)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  bool stopping() const ABSL_LOCKS_EXCLUDED(mu_);
+  bool accepting() const ABSL_LOCKS_EXCLUDED(mu_);
+  // What waits while nothing is accepted.
   void RefuseAll() ABSL_LOCKS_EXCLUDED(mu_);
 
   CommandRunner& runner_;
@@ -82,6 +89,8 @@ class CommandExecutor {
   mutable absl::Mutex mu_;
   std::array<std::deque<Command>, kLanes> lanes_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  // Not OK: commands are being refused.
+  absl::Status refusal_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace weft

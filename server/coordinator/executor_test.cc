@@ -143,9 +143,40 @@ TEST_F(ExecutorTest, EndsWhenTheStoreHasAnotherOwner) {
   Start();
   medium_->Depose();
   Answer unused;
-  EXPECT_EQ(ReasonOf(Call(Lane::kRequest, CreatePoolCommand("p", &unused))), v1::UNREACHABLE);
+  EXPECT_EQ(ReasonOf(Call(Lane::kRequest, CreatePoolCommand("p", &unused))), v1::NOT_LEADER);
   thread_.join();
   EXPECT_EQ(ReasonOf(result_), v1::STORE_IN_USE);
+}
+
+TEST_F(ExecutorTest, RefusingEndsTheRunAndAnswersWhatWaits) {
+  Start();
+  Answer unused, later;
+  ASSERT_TRUE(Call(Lane::kRequest, CreatePoolCommand("p", &unused)).ok());
+  executor_.Refuse(NotLeader("other:1"));
+  thread_.join();
+  EXPECT_TRUE(result_.ok());
+  executor_.Submit(Lane::kRequest, CreatePoolCommand("q", &later));
+  EXPECT_EQ(LeaderOf(*later), "other:1");
+}
+
+TEST_F(ExecutorTest, GoesOnWithAnotherTerm) {
+  Start();
+  medium_->Depose();
+  Answer unused, between;
+  Call(Lane::kRequest, CreatePoolCommand("p", &unused)).IgnoreError();
+  thread_.join();
+  executor_.Submit(Lane::kRequest, CreatePoolCommand("p", &between));
+  EXPECT_EQ(ReasonOf(*between), v1::NOT_LEADER);
+  executor_.Refuse(NotLeader("other:1"));
+  executor_.Submit(Lane::kRequest, CreatePoolCommand("p", &between));
+  EXPECT_EQ(LeaderOf(*between), "other:1");
+
+  TestStore again(medium_);
+  runner_.BeginTerm(again);
+  executor_.Accept();
+  Start();
+  EXPECT_TRUE(Call(Lane::kRequest, CreatePoolCommand("p", &unused)).ok());
+  EXPECT_TRUE(StopAndJoin().ok());
 }
 
 }  // namespace

@@ -1,26 +1,59 @@
 #include "server/coordinator/flags.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
 #include <string_view>
 
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "server/core/version.h"
 
 namespace weft {
 namespace {
 
 constexpr std::string_view kSqlitePrefix = "sqlite:";
+constexpr std::string_view kEtcdPrefix = "etcd://";
 constexpr absl::Duration kMinTtl = absl::Seconds(1);
 constexpr absl::Duration kMaxTtl = absl::Minutes(10);
 constexpr char kNoMetrics[] = "none";
 constexpr int kUsageError = 2;
+// Much longer ones would make transactions too large for etcd.
+constexpr size_t kMaxPrefixBytes = 128;
+// etcd's own least lease, with its default times, is 2 s.
+constexpr absl::Duration kMinLeaderTtl = absl::Seconds(2);
+constexpr absl::Duration kMaxLeaderTtl = absl::Minutes(1);
+
+// Reads sqlite:PATH or etcd://HOST:PORT,...[/PREFIX]; false: it is neither.
+bool ParseStore(const std::string& text, StoreFlags* flags) {
+  flags->sqlite_path.clear();
+  flags->etcd_endpoints.clear();
+  if (text.starts_with(kSqlitePrefix)) {
+    flags->sqlite_path = text.substr(kSqlitePrefix.size());
+    return !flags->sqlite_path.empty();
+  }
+  if (!text.starts_with(kEtcdPrefix)) return false;
+  const std::string rest = text.substr(kEtcdPrefix.size());
+  const size_t slash = std::min(rest.find('/'), rest.size());
+  flags->etcd_prefix = rest.substr(slash);
+  flags->etcd_endpoints = absl::StrSplit(rest.substr(0, slash), ',');
+  return flags->etcd_prefix.size() <= kMaxPrefixBytes && !flags->etcd_prefix.ends_with('/') &&
+         std::all_of(flags->etcd_endpoints.begin(), flags->etcd_endpoints.end(),
+                     [](const std::string& endpoint) {
+                       const size_t colon = endpoint.rfind(':');
+                       return colon != 0 && colon < endpoint.size() - 1;
+                     });
+}
 
 const CLI::Validator kStore(
     [](const std::string& text) {
-      return text.starts_with(kSqlitePrefix) && text.size() > kSqlitePrefix.size()
+      StoreFlags ignored;
+      return ParseStore(text, &ignored)
                  ? ""
-                 : "\"" + text + "\" is no store: give sqlite:<path>";
+                 : "\"" + text +
+                       "\" is no store: give sqlite:PATH or etcd://HOST:PORT,HOST:PORT[/PREFIX]";
     },
-    "sqlite:PATH");
+    "sqlite:PATH|etcd://HOST:PORT,...[/PREFIX]");
 
 const CLI::Validator kTtl(
     [](const std::string& text) {
@@ -31,17 +64,70 @@ const CLI::Validator kTtl(
     },
     "DURATION");
 
+const CLI::Validator kLeaderTtl(
+    [](const std::string& text) {
+      absl::Duration ttl;
+      return absl::ParseDuration(text, &ttl) && ttl >= kMinLeaderTtl && ttl <= kMaxLeaderTtl &&
+                     ttl == absl::Trunc(ttl, absl::Seconds(1))
+                 ? ""
+                 : "\"" + text + "\" is no number of whole seconds from 2s to 1m";
+    },
+    "DURATION");
+
+// An address on which nobody can call: every address of this machine.
+bool IsWildcard(const std::string& address) {
+  return address.starts_with("0.0.0.0:") || address.starts_with("[::]:") ||
+         address.starts_with(":");
+}
+
+// What contradicts what; empty: nothing.
+std::string Contradiction(const CoordinatorFlags& flags) {
+  const bool sqlite = !flags.store.sqlite_path.empty();
+  if (sqlite && !flags.store.etcd_ca.empty())
+    return "--etcd-ca and its like are for --store=etcd://";
+  if (!sqlite && flags.advertise.empty() && IsWildcard(flags.listen.front())) {
+    return "--listen=" + flags.listen.front() +
+           " is no address that others can call: give one with --advertise";
+  }
+  if (!sqlite && flags.leader_ttl > flags.session_ttl / 2) {
+    return "--leader-ttl must be at most half of --session-ttl, or hosts lose their leases when "
+           "a leader dies";
+  }
+  return "";
+}
+
 }  // namespace
+
+std::string StoreFlags::text() const {
+  if (!sqlite_path.empty()) return std::string(kSqlitePrefix) + sqlite_path;
+  return std::string(kEtcdPrefix) + absl::StrJoin(etcd_endpoints, ",") + etcd_prefix;
+}
 
 std::optional<int> ParseFlags(int argc, const char* const* argv, CoordinatorFlags* flags) {
   CLI::App app("weft-coordinator: decides who may use which bytes of fabric-attached memory.");
   app.set_version_flag("--version", std::string("weft-coordinator ") + kVersion);
   app.set_config("--config", "", "A TOML or INI file with the same settings");
 
-  std::string store = std::string(kSqlitePrefix) + flags->sqlite_path;
+  std::string store = flags->store.text();
+  std::string leader_ttl = absl::FormatDuration(flags->leader_ttl);
   std::string ttl = absl::FormatDuration(flags->session_ttl);
+  std::string migrate_from;
   std::string level = "info";
   app.add_option("--store", store, "Where the state is kept")->check(kStore)->capture_default_str();
+  CLI::Option* etcd_cert =
+      app.add_option("--etcd-cert", flags->store.etcd_cert, "PEM certificate chain, for etcd");
+  CLI::Option* etcd_key = app.add_option("--etcd-key", flags->store.etcd_key, "PEM private key");
+  CLI::Option* etcd_ca =
+      app.add_option("--etcd-ca", flags->store.etcd_ca, "PEM certificates that sign etcd's");
+  etcd_cert->needs(etcd_key, etcd_ca);
+  etcd_key->needs(etcd_cert, etcd_ca);
+  app.add_option("--leader-ttl", leader_ttl,
+                 "With etcd: how long after the death of the leader another one takes over")
+      ->check(kLeaderTtl)
+      ->capture_default_str();
+  app.add_option("--advertise", flags->advertise,
+                 "With etcd: host:port under which others reach this coordinator; by default "
+                 "the first --listen");
   app.add_option("--listen", flags->listen,
                  "host:port or unix:PATH for the API; may be repeated; port 0: any")
       ->capture_default_str();
@@ -61,7 +147,7 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, CoordinatorFlag
       ->capture_default_str();
   CLI::Option* restore =
       app.add_option("--restore", flags->restore, "Make an empty --store of this backup, and exit");
-  app.add_option("--migrate-from", flags->migrate_from,
+  app.add_option("--migrate-from", migrate_from,
                  "Copy this store, which no coordinator may use, into an empty --store, and exit")
       ->check(kStore)
       ->excludes(restore);
@@ -82,12 +168,18 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, CoordinatorFlag
     return app.exit(error) == 0 ? 0 : kUsageError;
   }
   if (flags->metrics_address == kNoMetrics) flags->metrics_address.clear();
-  if (!flags->migrate_from.empty()) {
-    flags->migrate_from = flags->migrate_from.substr(kSqlitePrefix.size());
+  ParseStore(store, &flags->store);
+  if (!migrate_from.empty()) {
+    flags->migrate_from = flags->store;  // with its certificates
+    ParseStore(migrate_from, &*flags->migrate_from);
   }
-  flags->sqlite_path = store.substr(kSqlitePrefix.size());
   absl::ParseDuration(ttl, &flags->session_ttl);
+  absl::ParseDuration(leader_ttl, &flags->leader_ttl);
   flags->log_level = spdlog::level::from_str(level);
+  if (const std::string wrong = Contradiction(*flags); !wrong.empty()) {
+    std::cerr << wrong << "\n";
+    return kUsageError;
+  }
   return std::nullopt;
 }
 

@@ -12,8 +12,26 @@
 
 namespace weft {
 
-struct CoordinatorFlags {
+// Where the state is kept.
+struct StoreFlags {
+  // Empty: in etcd.
   std::string sqlite_path = "/var/lib/weft/coordinator.db";
+  std::vector<std::string> etcd_endpoints;
+  // Before every key.
+  std::string etcd_prefix;
+  std::string etcd_cert;
+  std::string etcd_key;
+  std::string etcd_ca;
+
+  // As it is written on the command line.
+  std::string text() const;
+};
+
+struct CoordinatorFlags {
+  StoreFlags store;
+  // Where clients and hosts reach this coordinator; empty: at the first of `listen`.
+  std::string advertise;
+  absl::Duration leader_ttl = absl::Seconds(3);
   std::vector<std::string> listen = {"127.0.0.1:9460"};
   std::string metrics_address = "127.0.0.1:9461";  // empty: nowhere
   std::string tls_cert;
@@ -27,7 +45,7 @@ struct CoordinatorFlags {
   // What the store is made of, if the coordinator is not to serve: a backup, or the path of
   // another store. At most one.
   std::string restore;
-  std::string migrate_from;
+  std::optional<StoreFlags> migrate_from;
   // Written, once the coordinator serves, with what it is bound to; empty: none.
   std::string ready_file;
 };

@@ -19,7 +19,8 @@ namespace weft {
 // executor has answered.
 class StateMetrics final : public prometheus::Collectable {
  public:
-  StateMetrics(CommandExecutor& executor, const Clock& clock) : executor_(executor), clock_(clock) {}
+  StateMetrics(CommandExecutor& executor, const Clock& clock)
+      : executor_(executor), clock_(clock) {}
 
   std::vector<prometheus::MetricFamily> Collect() const override ABSL_LOCKS_EXCLUDED(mu_);
 

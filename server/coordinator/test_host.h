@@ -28,6 +28,10 @@ class TestHost {
 
   // Sends `message` as it is.
   void Write(const v1::NodeMessage& message) { stream_->Write(message); }
+  // As Write; false: the stream has ended. May be called from another thread.
+  bool TryWrite(const v1::NodeMessage& message) { return stream_->Write(message); }
+  // Ends the stream, as a connection that breaks.
+  void Cancel() { context_.TryCancel(); }
   // Registers with `devices` and waits for the answer; false: the stream has ended.
   bool Register(const v1::DeviceInventory& devices = {});
   // Sends a renewal and waits for its acknowledgement; false: the stream has ended.

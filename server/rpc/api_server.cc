@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "server/core/errors.h"
 #include "server/rpc/cluster_service.h"
 #include "server/rpc/device_service.h"
 #include "server/rpc/event_feed.h"
@@ -58,12 +59,19 @@ ApiServer::ApiServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 ApiServer::~ApiServer() { parts_->running.server->Shutdown(gpr_inf_past(GPR_CLOCK_REALTIME)); }
 
 void ApiServer::OnLoaded(const State& state) {
-  parts_->registry.EndAll();
+  parts_->registry.EndAll(MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+                                    "the coordinator has loaded its state again; register again"));
   parts_->feed.Announce(state.cluster.revision());
   SetServing(*parts_->running.server, true);
 }
 
 void ApiServer::OnUnloaded() { SetServing(*parts_->running.server, false); }
+
+void ApiServer::OnDeposed() {
+  SetServing(*parts_->running.server, false);
+  parts_->registry.EndAll(NotLeader(""));
+  parts_->feed.WakeAll();
+}
 
 void ApiServer::OnCommitted(const State& state, const Changes& changes, uint64_t revision) {
   parts_->registry.Deliver(state, changes, revision);

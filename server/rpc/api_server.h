@@ -30,6 +30,9 @@ class ApiServer {
   // since what they were sent, or what was kept only in memory, may be gone.
   void OnLoaded(const State& state);
   void OnUnloaded();
+  // Another coordinator leads, or will: streams end with NOT_LEADER. To be called once every
+  // command is refused.
+  void OnDeposed();
   void OnCommitted(const State& state, const Changes& changes, uint64_t revision);
 
   // As ServerOptions::listen, with the ports that were bound.

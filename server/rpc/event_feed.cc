@@ -1,5 +1,6 @@
 #include "server/rpc/event_feed.h"
 
+#include <limits>
 #include <utility>
 
 namespace weft {
@@ -12,6 +13,20 @@ void EventFeed::Announce(uint64_t revision) {
     waiters.swap(waiters_);
   }
   for (const std::shared_ptr<EventWaiter>& waiter : waiters) waiter->Wake();
+}
+
+void EventFeed::WakeAll() { Announce(std::numeric_limits<uint64_t>::max()); }
+
+bool EventFeed::Join() {
+  absl::MutexLock lock(&mu_);
+  if (watchers_ >= kMaxWatchers) return false;
+  ++watchers_;
+  return true;
+}
+
+void EventFeed::Leave() {
+  absl::MutexLock lock(&mu_);
+  --watchers_;
 }
 
 bool EventFeed::Await(uint64_t after_revision, std::shared_ptr<EventWaiter> waiter) {

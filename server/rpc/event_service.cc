@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "server/core/errors.h"
 #include "server/core/events.h"
 #include "server/rpc/event_watch.h"
 #include "server/rpc/status.h"
@@ -22,6 +23,10 @@ grpc::ServerWriteReactor<v1::Event>* EventService::WatchEvents(
     grpc::CallbackServerContext* context, const v1::WatchEventsRequest* request) {
   absl::StatusOr<Caller> caller = IdentifyCaller(PeerOf(*context), ClaimsOf(*context));
   if (!caller.ok()) return new RefusedWatch(caller.status());
+  if (!feed_.Join()) {
+    return new RefusedWatch(MakeError(absl::StatusCode::kResourceExhausted, v1::OVERLOADED,
+                                      "too many watch the events already; try again"));
+  }
   return EventWatch::Start(deps_, feed_, *std::move(caller), request->after_revision());
 }
 

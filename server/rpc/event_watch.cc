@@ -64,6 +64,11 @@ void EventWatch::OnWriteDone(bool ok) {
   Continue();
 }
 
+void EventWatch::OnDone() {
+  feed_.Leave();
+  self_.reset();
+}
+
 void EventWatch::Continue() {
   if (cancelled_) {
     FinishCancelled();

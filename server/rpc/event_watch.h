@@ -21,7 +21,7 @@ class EventWatch final : public grpc::ServerWriteReactor<v1::Event>,
                          public EventWaiter,
                          public std::enable_shared_from_this<EventWatch> {
  public:
-  // Lives until gRPC is done with the call.
+  // Lives until gRPC is done with the call, then leaves the feed, which it has joined.
   static EventWatch* Start(const ServiceDeps& deps, EventFeed& feed, Caller caller,
                            uint64_t after_revision);
 
@@ -33,7 +33,7 @@ class EventWatch final : public grpc::ServerWriteReactor<v1::Event>,
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
-  void OnDone() override { self_.reset(); }
+  void OnDone() override;
 
   void ReadPage();
   absl::Status TakePage(const State& state);

@@ -80,11 +80,8 @@ void SessionRegistry::Deliver(const State& state, const Changes& changes, uint64
   }
 }
 
-void SessionRegistry::EndAll() {
-  for (const std::shared_ptr<SessionConversation>& stream : All()) {
-    stream->End(MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
-                          "the coordinator has loaded its state again; register again"));
-  }
+void SessionRegistry::EndAll(const absl::Status& why) {
+  for (const std::shared_ptr<SessionConversation>& stream : All()) stream->End(why);
 }
 
 }  // namespace weft

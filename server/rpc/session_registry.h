@@ -33,9 +33,9 @@ class SessionRegistry {
   void Deliver(const State& state, const Changes& changes, uint64_t revision)
       ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Ends every stream, with UNAVAILABLE: its host registers again, which brings in what
+  // Ends every stream with `why`, UNAVAILABLE: its host registers again, which brings in what
   // the coordinator may have forgotten and gives the host all its assignments.
-  void EndAll() ABSL_LOCKS_EXCLUDED(mu_);
+  void EndAll(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   std::shared_ptr<SessionConversation> Find(const std::string& host) const ABSL_LOCKS_EXCLUDED(mu_);

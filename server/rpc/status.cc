@@ -10,6 +10,7 @@ namespace weft {
 namespace {
 
 constexpr char kDomain[] = "weft";
+constexpr char kLeaderKey[] = "leader";
 constexpr char kRetryInfoUrl[] = "google.rpc.RetryInfo";
 
 // A queue of the coordinator drains in a fraction of the first; an election or a reload
@@ -21,6 +22,7 @@ absl::string_view ToAbsl(const std::string& text) { return {text.data(), text.si
 
 std::optional<absl::Duration> DelayFor(const absl::Status& status) {
   if (ReasonOf(status) == v1::OVERLOADED) return kOverloadedDelay;
+  if (!LeaderOf(status).empty()) return std::nullopt;
   if (absl::IsUnavailable(status)) return kUnavailableDelay;
   return std::nullopt;
 }
@@ -41,6 +43,7 @@ grpc::StatusCode ToGrpcCode(absl::StatusCode code) {
 // The parts of a google.rpc.Status that Weft knows.
 struct Details {
   v1::Reason reason = v1::REASON_UNSPECIFIED;
+  std::string leader;
   std::optional<google::rpc::RetryInfo> retry;
 };
 
@@ -53,6 +56,8 @@ Details ParseDetails(const std::string& bytes) {
     google::rpc::RetryInfo retry;
     if (any.UnpackTo(&info) && info.domain() == kDomain) {
       v1::Reason_Parse(info.reason(), &details.reason);
+      const auto leader = info.metadata().find(kLeaderKey);
+      if (leader != info.metadata().end()) details.leader = leader->second;
     } else if (any.UnpackTo(&retry)) {
       details.retry = retry;
     }
@@ -71,6 +76,9 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   google::rpc::ErrorInfo info;
   info.set_domain(kDomain);
   info.set_reason(v1::Reason_Name(ReasonOf(status)));
+  if (const std::string leader = LeaderOf(status); !leader.empty()) {
+    (*info.mutable_metadata())[kLeaderKey] = leader;
+  }
   details.add_details()->PackFrom(info);
   if (const std::optional<absl::Duration> delay = DelayFor(status)) {
     details.add_details()->PackFrom(ToRetryInfo(*delay));
@@ -85,9 +93,12 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
   if (code == absl::StatusCode::kUnavailable && status.error_details().empty()) {
     details.reason = v1::UNREACHABLE;
   }
-  absl::Status result = details.reason == v1::REASON_UNSPECIFIED
-                            ? absl::Status(code, ToAbsl(status.error_message()))
-                            : MakeError(code, details.reason, status.error_message());
+  absl::Status result = absl::Status(code, ToAbsl(status.error_message()));
+  if (details.reason == v1::NOT_LEADER && !details.leader.empty()) {
+    result = NotLeader(details.leader);
+  } else if (details.reason != v1::REASON_UNSPECIFIED) {
+    result = MakeError(code, details.reason, status.error_message());
+  }
   if (details.retry) {
     result.SetPayload(kRetryInfoUrl, absl::Cord(details.retry->SerializeAsString()));
   }

@@ -50,6 +50,16 @@ TEST(StatusTest, EveryReasonAndCodeComesBack) {
   }
 }
 
+TEST(StatusTest, TheLeaderComesWithNotLeader) {
+  const absl::Status back = FromGrpcStatus(ToGrpcStatus(NotLeader("host-b:9460")));
+  EXPECT_TRUE(absl::IsUnavailable(back));
+  EXPECT_EQ(ReasonOf(back), v1::NOT_LEADER);
+  EXPECT_EQ(LeaderOf(back), "host-b:9460");
+  // It can be asked at once; an election takes a while.
+  EXPECT_EQ(RetryDelayOf(back), std::nullopt);
+  EXPECT_TRUE(RetryDelayOf(FromGrpcStatus(ToGrpcStatus(NotLeader("")))).has_value());
+}
+
 TEST(StatusTest, RetryDelayIsSentWhereARetryHelps) {
   const auto delay = [](absl::StatusCode code, v1::Reason reason) {
     return RetryDelayOf(FromGrpcStatus(ToGrpcStatus(MakeError(code, reason, ""))));
