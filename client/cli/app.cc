@@ -33,7 +33,8 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options, std::string& timeou
   app.set_version_flag("--version", std::string("weft ") + kVersion);
   // An alias's option gives way to one that follows.
   app.option_defaults()->take_last();
-  app.add_option("--coordinator", options.coordinator, "The coordinator, host:port or unix:PATH")
+  app.add_option("--coordinator", options.coordinator,
+                 "The coordinator, host:port or unix:PATH; of several, with commas between them")
       ->envname("WEFT_COORDINATOR")
       ->capture_default_str();
   app.add_option("--socket", options.socket, "The local weftd's socket")

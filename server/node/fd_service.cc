@@ -37,6 +37,7 @@ v1::FdError ToFdError(const absl::Status& status) {
 }  // namespace
 
 void FdService::OnConnected(ConnectionId connection, const PeerCredentials& peer) {
+  unseen_[connection] = std::make_shared<std::atomic<size_t>>(0);
   executor_.Post([this, connection, peer] {
     Client& client = clients_[connection];
     client.peer = peer;
@@ -46,10 +47,20 @@ void FdService::OnConnected(ConnectionId connection, const PeerCredentials& peer
 }
 
 void FdService::OnPacket(ConnectionId connection, std::string packet) {
-  executor_.Post([this, connection, packet = std::move(packet)] { Handle(connection, packet); });
+  const std::shared_ptr<std::atomic<size_t>> unseen = unseen_.at(connection);
+  if (*unseen >= options_.max_unseen) {
+    server_.Close(connection);
+    return;
+  }
+  ++*unseen;
+  executor_.Post([this, connection, unseen, packet = std::move(packet)] {
+    --*unseen;
+    Handle(connection, packet);
+  });
 }
 
 void FdService::OnClosed(ConnectionId connection) {
+  unseen_.erase(connection);
   executor_.Post([this, connection] {
     const auto it = clients_.find(connection);
     tickets_.Revoke(it->second.ticket);

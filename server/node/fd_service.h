@@ -3,7 +3,9 @@
 #ifndef WEFT_SERVER_NODE_FD_SERVICE_H_
 #define WEFT_SERVER_NODE_FD_SERVICE_H_
 
+#include <atomic>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,6 +28,8 @@ struct FdServiceOptions {
   // `unix:<path>` of the gRPC socket.
   std::string grpc_address;
   size_t max_unanswered = 64;
+  // Packets of one connection that the executor has not seen; one more ends it.
+  size_t max_unseen = 256;
 };
 
 // The PacketHandler half may be called by any one thread; everything else, what it leads to
@@ -82,6 +86,9 @@ class FdService final : public PacketHandler {
   NodeMetrics& metrics_;
   GrantKeeper* keeper_ = nullptr;
   std::map<ConnectionId, Client> clients_;
+
+  // The PacketHandler half's: packets that the executor has not seen.
+  std::map<ConnectionId, std::shared_ptr<std::atomic<size_t>>> unseen_;
 };
 
 }  // namespace weft

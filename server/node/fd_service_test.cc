@@ -440,5 +440,13 @@ TEST_F(FdServiceTest, APoisonedSegmentIsOpenedOnlyByWhomItIsNoSurprise) {
   EXPECT_EQ(last().poison().ranges(0).offset_bytes(), 8192u);
 }
 
+TEST_F(FdServiceTest, AClientThatFloodsIsDisconnectedAndOthersAreNot) {
+  service_.OnConnected(6, {});
+  for (int i = 0; i < 1000 && packets_.closed.empty(); ++i) service_.OnPacket(6, "packet");
+  EXPECT_EQ(packets_.closed, std::set<ConnectionId>{6});
+  Hello();
+  EXPECT_TRUE(last().has_welcome());
+}
+
 }  // namespace
 }  // namespace weft

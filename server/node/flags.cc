@@ -91,7 +91,8 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
       ->check(kHostId)
       ->capture_default_str();
   app.add_option("--coordinator", flags->coordinators,
-                 "host:port or unix:PATH of the coordinator; may be repeated")
+                 "host:port or unix:PATH of the coordinator; of several, with commas between them, "
+                 "or repeated")
       ->capture_default_str();
   CLI::Option* cert = app.add_option("--tls-cert", flags->tls_cert, "PEM certificate chain");
   CLI::Option* key = app.add_option("--tls-key", flags->tls_key, "PEM private key");

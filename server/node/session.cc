@@ -11,9 +11,9 @@ namespace weft {
 namespace {
 
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
-constexpr absl::Duration kLongestPause = absl::Seconds(2);
+constexpr absl::Duration kLongestPause = absl::Seconds(1);
 // A coordinator that takes longer is no coordinator: there may be another.
-constexpr absl::Duration kRegisterTimeout = absl::Seconds(5);
+constexpr absl::Duration kRegisterTimeout = absl::Seconds(3);
 
 // Refusals that no waiting can change.
 bool IsFinal(const absl::Status& status) {
@@ -135,9 +135,19 @@ void Session::Renew(uint64_t stream_number) {
   v1::NodeMessage message;
   *message.mutable_renew() = lease_.MakeRenew(now);
   stream_->Send(std::move(message));
+  // Early enough to find another coordinator before the lease ends.
+  executor_.PostAt(now + lease_.renew_interval() / 2,
+                   [self = self_, stream_number, before = renewals_] {
+                     if (*self != nullptr) (*self)->CheckRenewed(stream_number, before);
+                   });
   executor_.PostAt(now + lease_.renew_interval(), [self = self_, stream_number] {
     if (*self != nullptr) (*self)->Renew(stream_number);
   });
+}
+
+void Session::CheckRenewed(uint64_t stream_number, uint64_t renewals_before) {
+  if (stream_number != stream_number_ || renewals_ != renewals_before) return;
+  Drop(Silent());
 }
 
 void Session::WatchDeadline() {
@@ -163,6 +173,8 @@ void Session::OnEnd(const absl::Status& status) {
     observer_.OnRefused(status);
     return;
   }
+  // It knows better.
+  if (!LeaderOf(status).empty()) failures_ = 0;
   const absl::Duration pause = NextPause();
   spdlog::warn("disconnected coordinator={} reason={} error=\"{}\" retry_in={}",
                transport_.address(), v1::Reason_Name(ReasonOf(status)), Text(status),

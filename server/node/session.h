@@ -77,6 +77,8 @@ class Session {
   void OnEnd(const absl::Status& status);
   void OnRegistered(const v1::Registered& registered);
   void Renew(uint64_t stream_number);
+  // Leaves a coordinator that confirmed no renewal since there were `renewals_before`.
+  void CheckRenewed(uint64_t stream_number, uint64_t renewals_before);
   void WatchDeadline();
   absl::Duration NextPause();
 

@@ -99,9 +99,29 @@ TEST_F(SessionTest, ALeaseThatNobodyRenewsExpiresAtItsDeadline) {
   executor_.Advance(absl::Milliseconds(1));
   EXPECT_EQ(expiries_, 1);
   EXPECT_FALSE(session_.alive());
-  // It took messages and did not answer: another one may.
-  executor_.Advance(absl::Seconds(3));
-  EXPECT_GE(transport_.streams.size(), 2u);
+}
+
+TEST_F(SessionTest, ACoordinatorThatConfirmsNoRenewalIsLeftWhileThereIsTime) {
+  Register();
+  executor_.Advance(absl::Milliseconds(4499));
+  EXPECT_EQ(transport_.streams.size(), 1u);
+  executor_.Advance(absl::Milliseconds(100));
+  ASSERT_EQ(transport_.streams.size(), 2u);
+  Register();
+  executor_.Advance(absl::Milliseconds(3600));
+  EXPECT_EQ(expiries_, 0);
+  EXPECT_TRUE(session_.alive());
+}
+
+TEST_F(SessionTest, GoesAtOnceToTheLeaderThatIsNamed) {
+  for (int i = 0; i < 5; ++i) {
+    End(absl::StatusCode::kUnavailable, v1::UNREACHABLE);
+    executor_.Advance(absl::Seconds(1));
+  }
+  transport_.stream().on_end(NotLeader("other:1"));
+  executor_.Run();
+  executor_.Advance(absl::Milliseconds(50));
+  EXPECT_EQ(transport_.streams.size(), 7u);
 }
 
 TEST_F(SessionTest, ABrokenStreamEndsNothingIfAnotherFollowsInTime) {
@@ -126,7 +146,7 @@ TEST_F(SessionTest, PausesGrowWithEachFailure) {
   const size_t tried = transport_.streams.size();
   EXPECT_EQ(tried, 11u);
   End(absl::StatusCode::kUnavailable, v1::UNREACHABLE);
-  executor_.Advance(absl::Milliseconds(900));  // of at least half of 2 s
+  executor_.Advance(absl::Milliseconds(450));  // of at least half of 1 s
   EXPECT_EQ(transport_.streams.size(), tried);
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,9 @@
 
 namespace weft::sdk {
 namespace {
+
+// If there are others to connect to.
+constexpr absl::Duration kConnectTimeout = absl::Seconds(2);
 
 // One stream. `*revision` becomes that of the last event it brought. OK: `on_event` had
 // enough.
@@ -41,19 +45,30 @@ absl::Status RpcClient::WatchEvents(uint64_t after_revision,
                                     absl::FunctionRef<bool(const v1::Event&)> on_event) {
   uint64_t revision = after_revision;
   Backoff backoff(BackoffOptions{}, RandomFraction);
+  Deadline deadline = Deadline::After(options_.timeout);
   for (;;) {
-    if (!channel_->WaitForConnected(ToGrpc(Deadline::After(options_.timeout)))) {
-      return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
-                       absl::StrCat("cannot reach ", options_.address, " in ",
-                                    absl::FormatDuration(options_.timeout)));
-    }
+    const std::shared_ptr<grpc::Channel> channel = endpoints_.current();
+    const absl::Duration patience =
+        endpoints_.several() ? std::min(kConnectTimeout, deadline.left()) : deadline.left();
     const uint64_t revision_before = revision;
-    const absl::Status status = WatchOnce(channel_, &revision, on_event);
-    const bool passes = absl::IsUnavailable(status) || RetryDelayOf(status).has_value();
-    if (!passes) return status;
+    absl::Status status = Unreachable();
+    if (channel->WaitForConnected(ToGrpc(Deadline::After(patience)))) {
+      status = WatchOnce(channel, &revision, on_event);
+      const bool passes = absl::IsUnavailable(status) || RetryDelayOf(status).has_value();
+      if (!passes) return status;
+      if (ReasonOf(status) != v1::NOT_LEADER) deadline = Deadline::After(options_.timeout);
+    }
+    if (deadline.left() <= absl::ZeroDuration()) return Unreachable();
     if (revision != revision_before) backoff.Reset();
-    Pause(backoff.Next());
+    endpoints_.MoveOn(channel, status);
+    Pause(std::min(backoff.Next(), deadline.left()));
   }
+}
+
+absl::Status RpcClient::Unreachable() const {
+  return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+                   absl::StrCat("cannot reach ", options_.address, " in ",
+                                absl::FormatDuration(options_.timeout)));
 }
 
 }  // namespace weft::sdk

@@ -2,17 +2,16 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
 #include "client/sdk/admin/timing.h"
 #include "client/sdk/internal/deadline.h"
 #include "client/sdk/internal/retry.h"
-#include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/security/tls_certificate_provider.h"
 #include "grpcpp/security/tls_credentials_options.h"
-#include "grpcpp/support/channel_arguments.h"
 #include "server/core/errors.h"
 #include "server/rpc/status.h"
 
@@ -20,10 +19,8 @@ namespace weft::sdk {
 namespace {
 
 constexpr char kTicketMetadata[] = "weft-ticket";
-constexpr int kReconnectMsInitial = 50;
-constexpr int kReconnectMsMax = 1000;
-// Finds a dead server in 20 s; not more often than servers allow.
-constexpr int kKeepaliveMs = 10'000;
+// Of several, one is elected in a few seconds: longer pauses would only add to that.
+constexpr BackoffOptions kBackoffOfSeveral = {.max = absl::Milliseconds(500)};
 // Of certificates, which live longer than any command: `events --follow` apart.
 constexpr unsigned kCertificateRefreshSeconds = 60;
 
@@ -53,25 +50,25 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(
 absl::StatusOr<std::unique_ptr<RpcClient>> RpcClient::Make(RpcClientOptions options) {
   absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> credentials = Credentials(options.tls);
   if (!credentials.ok()) return credentials.status();
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMsInitial);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMsMax);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
-  std::shared_ptr<grpc::Channel> channel =
-      grpc::CreateCustomChannel(options.address, *credentials, arguments);
-  return std::unique_ptr<RpcClient>(new RpcClient(std::move(options), std::move(channel)));
+  return std::unique_ptr<RpcClient>(new RpcClient(std::move(options), *std::move(credentials)));
 }
 
-absl::Status RpcClient::Repeat(absl::FunctionRef<grpc::Status(grpc::ClientContext&)> attempt) {
+absl::Status RpcClient::Repeat(Attempt attempt, absl::Duration attempt_timeout) {
   const Deadline deadline = Deadline::After(options_.timeout);
-  RetryPolicy retry(BackoffOptions{}, RandomFraction);
+  RetryPolicy retry(endpoints_.several() ? kBackoffOfSeveral : BackoffOptions{}, RandomFraction);
   for (;;) {
+    const std::shared_ptr<grpc::Channel> channel = endpoints_.current();
+    const bool several = endpoints_.several();
     grpc::ClientContext context;
-    context.set_deadline(ToGrpc(deadline));
+    context.set_deadline(
+        ToGrpc(several ? Deadline::After(std::min(attempt_timeout, deadline.left())) : deadline));
     if (!options_.ticket.empty()) context.AddMetadata(kTicketMetadata, options_.ticket);
-    const absl::Status status = FromGrpcStatus(attempt(context));
+    absl::Status status = FromGrpcStatus(attempt(channel, context));
     if (status.ok()) return status;
+    if (several && absl::IsDeadlineExceeded(status) && deadline.left() > absl::ZeroDuration()) {
+      status = MakeError(absl::StatusCode::kUnavailable, v1::OUTCOME_UNKNOWN, "no answer");
+    }
+    if (absl::IsUnavailable(status)) endpoints_.MoveOn(channel, status);
     const std::optional<absl::Duration> pause = retry.NextPause(status, deadline.left());
     if (!pause.has_value()) return Explain(status);
     Pause(*pause);

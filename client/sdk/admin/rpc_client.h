@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/sdk/admin/endpoints.h"
 #include "client/sdk/internal/random.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
@@ -32,7 +33,8 @@ struct ClientTlsFiles {
 };
 
 struct RpcClientOptions {
-  // `host:port` or `unix:PATH`.
+  // `host:port` or `unix:PATH`. Of a coordinator that runs several times: those of all, with
+  // commas between them; the one that leads is found.
   std::string address;
   // Absent: no TLS.
   std::optional<ClientTlsFiles> tls = std::nullopt;
@@ -45,7 +47,8 @@ struct RpcClientOptions {
 // Thread-safe. Connects when first used, and again whenever the connection is lost.
 //
 // Every call is repeated, with backoff and with the same request id, while the server
-// cannot be reached, has too much to do, or does not know how an attempt ended. Errors: the
+// cannot be reached, does not lead, has too much to do, or does not know how an attempt
+// ended. Errors: the
 // method's own, with their reasons (server/core/errors.h); UNREACHABLE (UNAVAILABLE: names
 // the address); OUTCOME_UNKNOWN (DEADLINE_EXCEEDED: no answer in time).
 class RpcClient {
@@ -63,10 +66,12 @@ class RpcClient {
     if constexpr (requires { request.set_request_id(std::string()); }) {
       request.set_request_id(NewRequestId());
     }
-    Stub stub(channel_);
     Reply reply;
-    absl::Status status = Repeat(
-        [&](grpc::ClientContext& context) { return (stub.*method)(&context, request, &reply); });
+    absl::Status status =
+        Repeat([&](const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext& context) {
+          Stub stub(channel);
+          return (stub.*method)(&context, request, &reply);
+        });
     if (!status.ok()) return status;
     return reply;
   }
@@ -99,15 +104,20 @@ class RpcClient {
   absl::StatusOr<std::string> ReadBackup();
 
  private:
-  RpcClient(RpcClientOptions options, std::shared_ptr<grpc::Channel> channel)
-      : options_(std::move(options)), channel_(std::move(channel)) {}
+  using Attempt =
+      absl::FunctionRef<grpc::Status(const std::shared_ptr<grpc::Channel>&, grpc::ClientContext&)>;
 
-  absl::Status Repeat(absl::FunctionRef<grpc::Status(grpc::ClientContext&)> attempt);
+  RpcClient(RpcClientOptions options, std::shared_ptr<grpc::ChannelCredentials> credentials)
+      : options_(std::move(options)), endpoints_(options_.address, std::move(credentials)) {}
+
+  // A server that does not answer in `attempt_timeout` is passed over, if there are others.
+  absl::Status Repeat(Attempt attempt, absl::Duration attempt_timeout = absl::Seconds(3));
+  absl::Status Unreachable() const;
   // `error` with what the caller can do about it.
   absl::Status Explain(const absl::Status& error) const;
 
   const RpcClientOptions options_;
-  const std::shared_ptr<grpc::Channel> channel_;
+  Endpoints endpoints_;
 };
 
 }  // namespace weft::sdk

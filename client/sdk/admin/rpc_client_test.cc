@@ -100,7 +100,8 @@ class RpcClientTest : public testing::Test {
     builder.RegisterService(&pools_);
     builder.RegisterService(&events_);
     server_ = builder.BuildAndStart();
-    client_ = MakeClient("127.0.0.1:" + std::to_string(port));
+    address_ = "127.0.0.1:" + std::to_string(port);
+    client_ = MakeClient(address_);
   }
 
   static std::unique_ptr<RpcClient> MakeClient(const std::string& address,
@@ -117,6 +118,7 @@ class RpcClientTest : public testing::Test {
 
   FakePools pools_;
   FakeEvents events_;
+  std::string address_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<RpcClient> client_;
 };
@@ -165,6 +167,29 @@ TEST_F(RpcClientTest, UnreachableNamesTheAddress) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(ReasonOf(status), v1::UNREACHABLE);
   EXPECT_THAT(std::string(status.message()), HasSubstr("unix:/nonexistent/weft.sock"));
+}
+
+TEST_F(RpcClientTest, FollowsTheLeaderThatIsNamed) {
+  FakePools leader_pools;
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&leader_pools);
+  const std::unique_ptr<grpc::Server> leader = builder.BuildAndStart();
+  pools_.Fail(NotLeader("127.0.0.1:" + std::to_string(port)));
+  ASSERT_TRUE(Create("a").ok());
+  ASSERT_TRUE(Create("b").ok());
+  ASSERT_THAT(pools_.request_ids, SizeIs(1));
+  ASSERT_THAT(leader_pools.request_ids, SizeIs(2));
+  EXPECT_EQ(leader_pools.request_ids[0], pools_.request_ids[0]);
+}
+
+TEST_F(RpcClientTest, TriesTheNextAddress) {
+  client_ = MakeClient("unix:/nonexistent/weft.sock," + address_);
+  EXPECT_TRUE(Create("a").ok());
+  client_ = MakeClient("unix:/nonexistent/weft.sock," + address_);
+  const absl::Status status = client_->WatchEvents(10, [](const v1::Event&) { return false; });
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 TEST_F(RpcClientTest, WatchGoesOnWhereABrokenStreamEnded) {

@@ -21,7 +21,8 @@ class CoordinatorStream {
  public:
   virtual ~CoordinatorStream() = default;
 
-  // Queues a message. Nothing is said about whether it arrived.
+  // Queues a message. Nothing is said about whether it arrived; one too many, since the
+  // coordinator does not read, ends the conversation.
   virtual void Send(v1::NodeMessage message) = 0;
 };
 
@@ -43,8 +44,9 @@ class CoordinatorTransport {
 
   virtual ~CoordinatorTransport() = default;
 
-  // Begins a conversation with the next of the coordinator's addresses. `on_end` is the
-  // last callback; an OK status is an error too: the coordinator ended it.
+  // Begins a conversation with the leader that the end of the last one named, or else with
+  // the next of the coordinator's addresses. `on_end` is the last callback; an OK status is an
+  // error too: the coordinator ended it.
   virtual std::unique_ptr<CoordinatorStream> Connect(
       absl::AnyInvocable<void(v1::CoordinatorMessage)> on_message,
       absl::AnyInvocable<void(absl::Status)> on_end) = 0;

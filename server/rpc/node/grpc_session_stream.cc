@@ -12,6 +12,9 @@
 namespace weft {
 namespace {
 
+// Messages that a coordinator does not read: more than a host has to say.
+constexpr size_t kMaxQueued = 4096;
+
 class Stream final : public CoordinatorStream,
                      private grpc::ClientBidiReactor<v1::NodeMessage, v1::CoordinatorMessage> {
  public:
@@ -36,6 +39,10 @@ class Stream final : public CoordinatorStream,
   void Send(v1::NodeMessage message) override {
     absl::MutexLock lock(&mu_);
     if (over_) return;
+    if (queue_.size() >= kMaxQueued) {
+      context_.TryCancel();  // ends the conversation; what was said is said again
+      return;
+    }
     queue_.push_back(std::move(message));
     WriteNext();
   }

@@ -1,20 +1,22 @@
 #include "server/rpc/node/grpc_transport.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <set>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "grpc/support/time.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/create_channel.h"
-#include "grpcpp/security/credentials.h"
-#include "grpcpp/security/tls_certificate_provider.h"
-#include "grpcpp/security/tls_credentials_options.h"
 #include "proto/weft/v1/device.grpc.pb.h"
 #include "proto/weft/v1/grant.grpc.pb.h"
 #include "server/core/check.h"
+#include "server/core/errors.h"
+#include "server/rpc/client_credentials.h"
 #include "server/rpc/identity.h"
 #include "server/rpc/node/grpc_session_stream.h"
 #include "server/rpc/status.h"
@@ -31,20 +33,8 @@ constexpr int kConnectTimeoutMs = 3'000;
 // Finds a dead coordinator in well under a lease of 10 s.
 constexpr int kKeepaliveMs = 10'000;
 constexpr int kKeepaliveTimeoutMs = 3'000;
-// Of a call for this daemon or a client whose own deadline is not known.
-constexpr int64_t kCallTimeoutSeconds = 5;
-constexpr unsigned kCertificateRefreshSeconds = 1;
-
-std::shared_ptr<grpc::ChannelCredentials> Credentials(const std::optional<TlsFiles>& tls) {
-  if (!tls) return grpc::InsecureChannelCredentials();
-  grpc::experimental::TlsChannelCredentialsOptions options;
-  options.set_certificate_provider(
-      std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
-          tls->key, tls->cert, tls->ca, kCertificateRefreshSeconds));
-  options.watch_root_certs();
-  options.watch_identity_key_cert_pairs();
-  return grpc::experimental::TlsCredentials(options);
-}
+// Of the addresses given and those of leaders.
+constexpr size_t kMaxEndpoints = 16;
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
                                            const std::optional<TlsFiles>& tls) {
@@ -58,7 +48,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
   // Two daemons in one test process must not share a connection.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetMaxReceiveMessageSize(-1);
-  return grpc::CreateCustomChannel(address, Credentials(tls), arguments);
+  return grpc::CreateCustomChannel(address, ClientCredentials(tls), arguments);
 }
 
 }  // namespace
@@ -97,13 +87,27 @@ void SetCallIdentity(const CallIdentity& caller, grpc::ClientContext& context) {
   if (!caller.principal.empty()) context.AddMetadata(kPrincipalMetadata, caller.principal);
 }
 
-GrpcTransport::GrpcTransport(std::vector<std::string> addresses, const std::optional<TlsFiles>& tls)
-    : calls_(std::make_shared<CallSet>()), current_(addresses.size() - 1) {
-  WEFT_CHECK(!addresses.empty());
-  for (std::string& address : addresses) {
-    auto channel = MakeChannel(address, tls);
-    endpoints_.push_back({std::move(address), std::move(channel)});
+absl::Status NoAnswerOr(const absl::Status& status) {
+  if (!absl::IsDeadlineExceeded(status) || ReasonOf(status) != v1::REASON_UNSPECIFIED) {
+    return status;
   }
+  return MakeError(absl::StatusCode::kUnavailable, v1::OUTCOME_UNKNOWN,
+                   absl::StrCat("the coordinator did not answer in ", kCallTimeoutSeconds, " s"));
+}
+
+GrpcTransport::GrpcTransport(const std::vector<std::string>& addresses,
+                             const std::optional<TlsFiles>& tls)
+    : tls_(tls), calls_(std::make_shared<CallSet>()) {
+  absl::MutexLock lock(&mu_);
+  for (const std::string& several : addresses) {
+    for (const auto address : absl::StrSplit(several, ',')) Add(std::string(address));
+  }
+  WEFT_CHECK(!endpoints_.empty());
+  current_ = endpoints_.size() - 1;
+}
+
+void GrpcTransport::Add(const std::string& address) {
+  endpoints_.push_back({address, MakeChannel(address, tls_)});
 }
 
 GrpcTransport::~GrpcTransport() { calls_->Close(); }
@@ -113,9 +117,30 @@ std::unique_ptr<CoordinatorStream> GrpcTransport::Connect(
     absl::AnyInvocable<void(absl::Status)> on_end) {
   {
     absl::MutexLock lock(&mu_);
-    current_ = (current_ + 1) % endpoints_.size();
+    current_ = leader_ ? *leader_ : (current_ + 1) % endpoints_.size();
+    leader_ = std::nullopt;
   }
-  return StartSessionStream(channel(), std::move(on_message), std::move(on_end));
+  return StartSessionStream(channel(), std::move(on_message),
+                            [this, on_end = std::move(on_end)](absl::Status status) mutable {
+                              NoteEnd(status);
+                              on_end(std::move(status));
+                            });
+}
+
+void GrpcTransport::NoteEnd(const absl::Status& status) {
+  const std::string leader = LeaderOf(status);
+  if (leader.empty()) return;
+  absl::MutexLock lock(&mu_);
+  const auto found =
+      std::find_if(endpoints_.begin(), endpoints_.end(),
+                   [&](const Endpoint& endpoint) { return endpoint.address == leader; });
+  leader_ = static_cast<size_t>(found - endpoints_.begin());
+  if (found != endpoints_.end()) return;
+  if (endpoints_.size() < kMaxEndpoints) {
+    Add(leader);
+  } else {
+    leader_ = std::nullopt;
+  }
 }
 
 template <typename Request, typename Reply, typename Start>
@@ -138,7 +163,7 @@ void GrpcTransport::Call(const CallIdentity& caller, const Request& request, Don
   }
   start(channel(), &state->context, &state->request, &state->reply,
         [state, calls = calls_](const grpc::Status& status) mutable {
-          const absl::Status result = FromGrpcStatus(status);
+          const absl::Status result = NoAnswerOr(FromGrpcStatus(status));
           if (result.ok()) {
             state->done(std::move(state->reply));
           } else {

@@ -18,9 +18,10 @@ namespace weft {
 
 class GrpcTransport final : public CoordinatorTransport {
  public:
-  // `addresses`: `host:port` or `unix:<path>`, at least one. With `tls` both sides prove
+  // `addresses`: `host:port` or `unix:<path>`, at least one; each may be several, with commas
+  // between them. With `tls` both sides prove
   // who they are.
-  GrpcTransport(std::vector<std::string> addresses, const std::optional<TlsFiles>& tls);
+  GrpcTransport(const std::vector<std::string>& addresses, const std::optional<TlsFiles>& tls);
   // Waits for the calls under way, which it cancels. REQUIRES: no stream of it is left.
   ~GrpcTransport() override;
 
@@ -49,11 +50,24 @@ class GrpcTransport final : public CoordinatorTransport {
   template <typename Request, typename Reply, typename Start>
   void Call(const CallIdentity& caller, const Request& request, Done<Reply> done, Start start);
 
-  std::vector<Endpoint> endpoints_;
+  // Remembers the leader that the end of a conversation names.
+  void NoteEnd(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
+  void Add(const std::string& address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  const std::optional<TlsFiles> tls_;
   const std::shared_ptr<CallSet> calls_;
   mutable absl::Mutex mu_;
+  std::vector<Endpoint> endpoints_ ABSL_GUARDED_BY(mu_);
   size_t current_ ABSL_GUARDED_BY(mu_);
+  // Where the next conversation begins, if that is known.
+  std::optional<size_t> leader_ ABSL_GUARDED_BY(mu_);
 };
+
+// How long a coordinator has for the answer to one call: then another may lead.
+inline constexpr int64_t kCallTimeoutSeconds = 5;
+
+// UNAVAILABLE OUTCOME_UNKNOWN in the place of gRPC's DEADLINE_EXCEEDED; else `status`.
+absl::Status NoAnswerOr(const absl::Status& status);
 
 // Adds to `context` what server/rpc/identity.h says.
 void SetCallIdentity(const CallIdentity& caller, grpc::ClientContext& context);

@@ -104,9 +104,11 @@ class Forwarded final : public grpc::ServerUnaryReactor {
   void OnDone() override { delete this; }
 
  private:
-  // The coordinator's own words pass; gRPC's that it cannot be reached gets a reason.
+  // The coordinator's own words pass; gRPC's that it cannot be reached, or does not answer,
+  // gets a reason.
   static grpc::Status Known(const grpc::Status& status) {
-    return status.error_details().empty() ? ToGrpcStatus(FromGrpcStatus(status)) : status;
+    return status.error_details().empty() ? ToGrpcStatus(NoAnswerOr(FromGrpcStatus(status)))
+                                          : status;
   }
 
   grpc::ClientContext client_;
@@ -147,7 +149,10 @@ class SegmentProxy final : public v1::SegmentService::CallbackService {
     if (!identity.ok()) return Refuse(context, identity.status());
     auto* const call = new Forwarded<Reply>;
     SetCallIdentity(*identity, call->context());
-    call->context().set_deadline(context->deadline());
+    const gpr_timespec limit = gpr_time_add(
+        gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_seconds(kCallTimeoutSeconds, GPR_TIMESPAN));
+    call->context().set_deadline(
+        gpr_time_min(limit, gpr_convert_clock_type(context->raw_deadline(), GPR_CLOCK_MONOTONIC)));
     start(v1::SegmentService::NewStub(channel_())->async(), &call->context(), request, reply,
           [call](const grpc::Status& status) { call->OnReply(status); });
     return call;
