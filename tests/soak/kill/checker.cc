@@ -88,6 +88,8 @@ Violations CheckEvents(const std::map<std::string, Acknowledged>& acknowledged,
                        const std::vector<v1::Event>& events) {
   std::map<std::string, Acknowledged> happened;
   for (const v1::Event& event : events) {
+    if (event.type() == v1::POOL_CREATED) ++happened[event.resource()].creates;
+    if (event.type() == v1::POOL_DELETED) ++happened[event.resource()].deletes;
     if (event.type() == v1::SEGMENT_CREATED) ++happened[event.resource()].creates;
     if (event.type() == v1::SEGMENT_GROWN) ++happened[event.resource()].grows;
     if (event.type() == v1::SEGMENT_DELETED) ++happened[event.resource()].deletes;

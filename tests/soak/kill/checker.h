@@ -28,7 +28,7 @@ struct Promise {
 // By resource name.
 using Promises = std::map<std::string, Promise>;
 
-// How often operations on one segment name were acknowledged.
+// How often operations on one name, of a segment or a pool, were acknowledged.
 struct Acknowledged {
   int creates = 0;
   int grows = 0;
