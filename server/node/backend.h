@@ -52,6 +52,9 @@ class Backend {
   // lengthens it, or resumes it under the same or a later token. Before any Open, and
   // whenever the segment grew. Survives this process.
   virtual absl::Status Prepare(const v1::GrantAssignment& grant) = 0;
+  // The coordinator says that the host has this grant, but not that its devices are proved:
+  // resumes what there is of the segment, and makes nothing.
+  virtual absl::Status Keep(const v1::GrantAssignment& grant) { return Prepare(grant); }
 
   // The descriptors of a new handle. Errors: DEVICE_MISSING, BACKING_FILE_DAMAGED.
   virtual absl::StatusOr<HandleFiles> Open(const v1::GrantAssignment& grant,

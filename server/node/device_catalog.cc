@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -109,6 +110,7 @@ absl::StatusOr<bool> DeviceCatalog::Rescan() {
   }
   absl::MutexLock lock(&mu_);
   devices_ = std::move(now);
+  if (!std::exchange(scanned_, true)) announced_ = openings_;
   return changed;
 }
 
@@ -118,6 +120,7 @@ KnownDevice DeviceCatalog::Look(const DaxInfo& info, const Devices& before) {
   KnownDevice known;
   known.info = info;
   if (is_same) known.device = old->second.device;
+  if (is_same) known.opening = old->second.opening;
   const bool had_label = known.device != nullptr && old->second.skipped.ok();
   known.skipped = Read(known);
   if (had_label && absl::IsUnavailable(known.skipped)) return old->second;  // as it was
@@ -130,6 +133,7 @@ absl::Status DeviceCatalog::Read(KnownDevice& known) {
       absl::StatusOr<std::unique_ptr<Device>> opened = dax_.Open(known.info);
       if (!opened.ok()) return opened.status();
       known.device = *std::move(opened);
+      known.opening = ++openings_;
     }
     const absl::StatusOr<Label> label = ReadGoodLabel(*known.device);
     if (!label.ok()) return label.status();
@@ -161,7 +165,11 @@ DeviceCatalog::Devices DeviceCatalog::devices() const {
 absl::StatusOr<KnownDevice> DeviceCatalog::Find(const DeviceId& id) const {
   absl::MutexLock lock(&mu_);
   for (const auto& [name, known] : devices_) {
-    if (known.skipped.ok() && known.label.device == id) return known;
+    if (!known.skipped.ok() || known.label.device != id) continue;
+    if (known.opening <= announced_) return known;
+    return MakeError(absl::StatusCode::kUnavailable, v1::DEVICE_MISSING,
+                     absl::StrCat(name, " came back as device ", id.ToString(),
+                                  ": this host still has to prove that it is; try again"));
   }
   return MakeError(absl::StatusCode::kFailedPrecondition, v1::DEVICE_MISSING,
                    absl::StrCat("this host does not see device ", id.ToString()));
@@ -176,6 +184,24 @@ absl::StatusOr<KnownDevice> DeviceCatalog::FindByName(const std::string& name) c
   return MakeError(absl::StatusCode::kNotFound, v1::DEVICE_NOT_FOUND,
                    absl::StrCat("this host has no device \"", name, "\"; it has: ",
                                 all.empty() ? "none" : absl::StrJoin(all, ", ", name_of)));
+}
+
+uint64_t DeviceCatalog::newest_opening() const {
+  uint64_t newest = 0;
+  for (const auto& [name, known] : devices()) {
+    if (known.skipped.ok()) newest = std::max(newest, known.opening);
+  }
+  return newest;
+}
+
+void DeviceCatalog::SetAnnounced(uint64_t opening) {
+  absl::MutexLock lock(&mu_);
+  announced_ = std::max(announced_, opening);
+}
+
+uint64_t DeviceCatalog::announced() const {
+  absl::MutexLock lock(&mu_);
+  return announced_;
 }
 
 v1::DeviceInventory DeviceCatalog::Inventory() const {

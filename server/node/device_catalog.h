@@ -31,6 +31,8 @@ struct KnownDevice {
   std::vector<ByteRange> bad;
   // Why Weft does not use it.
   absl::Status skipped;
+  // Counts devices as they were opened: another memory may be behind each.
+  uint64_t opening = 0;
 };
 
 // Thread-safe. Calls that touch devices block, and come from one thread at a time.
@@ -42,10 +44,18 @@ class DeviceCatalog {
   // inventory changed. Logs what it skips, and why, whenever that changes.
   absl::StatusOr<bool> Rescan();
 
-  // FAILED_PRECONDITION DEVICE_MISSING.
+  // FAILED_PRECONDITION DEVICE_MISSING; UNAVAILABLE DEVICE_MISSING: it came since the
+  // coordinator was last told of all devices, and may be another memory than was proved.
   absl::StatusOr<KnownDevice> Find(const DeviceId& id) const;
   // By its name or path. NOT_FOUND DEVICE_NOT_FOUND, naming those that there are.
   absl::StatusOr<KnownDevice> FindByName(const std::string& name) const;
+  // The last opening that Inventory knows of.
+  uint64_t newest_opening() const;
+  // The coordinator has been told of all devices up to this opening, and that those which it
+  // knew are to be proved again. Those of the first Rescan count as announced.
+  void SetAnnounced(uint64_t opening);
+  uint64_t announced() const;
+
   // Those that can be used, and all.
   v1::DeviceInventory Inventory() const;
   v1::ListLocalDevicesResponse List() const;
@@ -72,6 +82,10 @@ class DeviceCatalog {
   const FormatTools tools_;
   mutable absl::Mutex mu_;
   Devices devices_ ABSL_GUARDED_BY(mu_);
+  bool scanned_ ABSL_GUARDED_BY(mu_) = false;
+  uint64_t announced_ ABSL_GUARDED_BY(mu_) = 0;
+  // Of the thread that rescans.
+  uint64_t openings_ = 0;
 };
 
 }  // namespace weft

@@ -106,6 +106,7 @@ void GrantKeeper::StartAcquire(AcquirePtr acquire) {
     return;
   }
   table_.BeginAcquire(acquire->segment);
+  acquire->trusted = trusted_;
   v1::AcquireGrantRequest request;
   request.set_session_id(identity->session_id);
   request.set_segment(acquire->segment);
@@ -125,7 +126,8 @@ void GrantKeeper::OnAcquired(AcquirePtr acquire,
     EndAcquire(acquire);
     return;
   }
-  if (!table_.Acquired(*response, deps_.clock.BootNow())) {
+  const bool trusted = acquire->trusted == trusted_;
+  if (!table_.Acquired(*response, deps_.clock.BootNow()) || !trusted) {
     acquire->Fail(MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
                             absl::StrCat("the grant of ", acquire->segment,
                                          " was taken back before it could be used")));

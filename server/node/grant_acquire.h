@@ -19,6 +19,8 @@ struct GrantKeeper::Acquire {
   v1::RefreshRequest refresh;
   Reply<v1::RefreshReply> refresh_reply;
   v1::AcquireGrantResponse response;
+  // GrantKeeper's, when the coordinator was asked.
+  uint64_t trusted = 0;
 
   void Fail(const absl::Status& status);
 };

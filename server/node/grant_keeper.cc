@@ -99,7 +99,7 @@ void GrantKeeper::Apply(const v1::Assignments& assignments) {
 
 void GrantKeeper::Prepare(const v1::GrantAssignment& grant) {
   deps_.blocking.Post([this, grant] {
-    const absl::Status status = deps_.backend.Prepare(grant);
+    const absl::Status status = deps_.backend.Keep(grant);
     if (!status.ok()) {
       spdlog::error("prepare_failed segment={} error=\"{}\"", grant.grant().segment(),
                     Text(status));

@@ -76,6 +76,9 @@ class GrantKeeper {
   // ---- For the session
 
   void SetConnected(bool connected);
+  // What the coordinator was asked before this moment it may answer by what it knew then:
+  // such answers are dropped, and the clients told to try again.
+  void DistrustAcquires() { ++trusted_; }
   void Apply(const v1::Assignments& assignments);
   void ExpireLease();
   // By the kernel's word.
@@ -117,6 +120,8 @@ class GrantKeeper {
   const NoticeFn notice_;
   GrantTable table_;
   uint64_t last_handle_;
+  // How often DistrustAcquires was called.
+  uint64_t trusted_ = 0;
   // Segments that were said to be still mapped, so that it is said once.
   std::set<SegmentId> said_in_use_;
   BootTime wake_at_ = BootTime::InfiniteFuture();

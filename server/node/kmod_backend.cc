@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
+#include "server/core/names.h"
 #include "server/node/grant_devices.h"
 #include "server/node/kmod_runs.h"
 
@@ -146,7 +147,7 @@ absl::Status KmodBackend::KeepToken(Token token) {
 
 void KmodBackend::Retry() {
   for (const auto& [id, grant] : std::exchange(unready_, {})) {
-    const absl::Status status = Prepare(grant);
+    const absl::Status status = Keep(grant);
     if (!status.ok()) {
       spdlog::error("prepare_failed segment={} error=\"{}\"", grant.grant().segment(),
                     Text(status));
@@ -187,35 +188,46 @@ absl::StatusOr<std::vector<v1::GrantAssignment>> KmodBackend::Recall() {
 
 absl::Status KmodBackend::Prepare(const v1::GrantAssignment& grant) {
   if (grant.grant().state() == v1::GRANT_REVOKING) return absl::OkStatus();
-  absl::Status status = Make(grant);
-  if (ReasonOf(status) == v1::SESSION_EXPIRED && SetDeadMan().ok()) status = Make(grant);
+  if (absl::Status s = Keep(grant); !s.ok()) return s;
+  return Make(grant);
+}
+
+absl::Status KmodBackend::Keep(const v1::GrantAssignment& grant) {
+  if (grant.grant().state() == v1::GRANT_REVOKING) return absl::OkStatus();
+  absl::Status status = Resume(grant);
+  if (ReasonOf(status) == v1::SESSION_EXPIRED && SetDeadMan().ok()) status = Resume(grant);
   if (ReasonOf(status) == v1::SESSION_EXPIRED || ReasonOf(status) == v1::BUSY_PINNED) {
     unready_.insert_or_assign(IdOf(grant), grant);
   }
   return status;
 }
 
-absl::Status KmodBackend::Make(const v1::GrantAssignment& grant) {
+absl::Status KmodBackend::Resume(const v1::GrantAssignment& grant) {
   const SegmentId id = IdOf(grant);
   if (absl::Status s = KeepToken(TokenOf(grant)); !s.ok()) return s;
   if (grant.coherence() == v1::SOFTWARE) to_flush_[id] = ByteCount(grant.size_bytes());
   if (absl::Status s = records_.Write(RecordName(id), grant.SerializeAsString()); !s.ok()) {
     return s;
   }
-  absl::StatusOr<KmodSegmentInfo> segment = kmod_.FindSegment(id);
-  if (segment.ok() && segment->state == KmodState::kDead) {
-    if (absl::Status s = kmod_.DestroySegment(id, TokenOf(grant)); !s.ok()) return s;
-    segment = absl::NotFoundError("its device was gone");
-  }
-  if (segment.ok()) {
-    if (absl::Status s = MakeLive(grant, *segment); !s.ok()) return s;
-  } else if (!absl::IsNotFound(segment.status())) {
-    return segment.status();
-  }
+  const absl::StatusOr<KmodSegmentInfo> segment = kmod_.FindSegment(id);
+  if (absl::IsNotFound(segment.status())) return absl::OkStatus();
+  if (!segment.ok()) return segment.status();
+  // Its device was gone.
+  if (segment->state == KmodState::kDead) return kmod_.DestroySegment(id, TokenOf(grant));
+  return MakeLive(grant, *segment);
+}
+
+absl::Status KmodBackend::Make(const v1::GrantAssignment& grant) {
+  const SegmentId id = IdOf(grant);
+  const absl::StatusOr<KmodSegmentInfo> segment = kmod_.FindSegment(id);
+  if (!segment.ok() && !absl::IsNotFound(segment.status())) return segment.status();
   const absl::StatusOr<std::vector<KmodRun>> runs =
       RunsFrom(grant, segment.ok() ? segment->size : ByteCount(0));
   if (!runs.ok()) return runs.status();
   if (!segment.ok()) {
+    absl::Status status =
+        kmod_.CreateSegment(id, TokenOf(grant), AccessOf(grant.grant().mode()), *runs);
+    if (ReasonOf(status) != v1::SESSION_EXPIRED || !SetDeadMan().ok()) return status;
     return kmod_.CreateSegment(id, TokenOf(grant), AccessOf(grant.grant().mode()), *runs);
   }
   for (const KmodRun& run : *runs) {
@@ -264,6 +276,13 @@ absl::StatusOr<std::vector<KmodRun>> KmodBackend::RunsFrom(const v1::GrantAssign
                                                            ByteCount from) {
   const absl::StatusOr<std::map<DeviceId, KmodDeviceId>> devices = Devices(grant);
   if (!devices.ok()) return devices.status();
+  for (const v1::Run& run : grant.runs()) {
+    for (const v1::Extent& extent : run.extents()) {
+      // Not one that came back and may be another: its segments were not on it.
+      const absl::Status usable = catalog_.Find(*ParseDeviceName(extent.device())).status();
+      if (!usable.ok()) return usable;
+    }
+  }
   return ToKmodRuns(grant, *devices, from);
 }
 
@@ -309,11 +328,14 @@ absl::StatusOr<std::set<SegmentId>> KmodBackend::FindInUse(
     const absl::StatusOr<std::vector<KmodHandleInfo>> handles = kmod_.ListHandles(IdOf(grant));
     if (absl::IsNotFound(handles.status())) continue;
     if (!handles.ok()) return handles.status();
-    // Handles of an earlier token are revoked for good.
+    // Handles of an earlier token are revoked for good. What the others wrote may still be
+    // in this host's caches, and must not be written back over what the next owner writes.
     const bool used = std::any_of(handles->begin(), handles->end(), [&](const auto& handle) {
       return handle.token == TokenOf(grant) && handle.state != KmodState::kDead;
     });
-    if (used) in_use.insert(IdOf(grant));
+    const absl::StatusOr<bool> left = used ? true : TakeBack(grant);
+    if (!left.ok()) return left.status();
+    if (*left) in_use.insert(IdOf(grant));
   }
   return in_use;
 }

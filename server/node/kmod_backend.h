@@ -61,10 +61,12 @@ class KmodBackend final : public Backend, private DeadMan {
   DeadMan* dead_man() override { return this; }
   absl::StatusOr<std::vector<v1::GrantAssignment>> Recall() override;
   absl::Status Prepare(const v1::GrantAssignment& grant) override;
+  absl::Status Keep(const v1::GrantAssignment& grant) override;
   absl::StatusOr<HandleFiles> Open(const v1::GrantAssignment& grant, v1::AccessMode mode) override;
   absl::StatusOr<HandleFiles> Refresh(const v1::GrantAssignment& grant, v1::AccessMode mode,
                                       const std::set<std::string>& devices) override;
-  // By the kernel's word: a handle ends with its last file and mapping, in any process.
+  // By the kernel's word: a handle ends with its last file and mapping, in any process. A
+  // segment that is not in use is revoked, so that nothing of it is left in caches.
   absl::StatusOr<std::set<SegmentId>> FindInUse(
       const std::vector<v1::GrantAssignment>& grants) override;
   absl::StatusOr<bool> TakeBack(const v1::GrantAssignment& grant) override;
@@ -83,6 +85,8 @@ class KmodBackend final : public Backend, private DeadMan {
   absl::Duration FlushTime() const;
   // Does again what the dead-man, or pinned pages, kept from being done.
   void Retry();
+  // What there is of the segment, and what there is not.
+  absl::Status Resume(const v1::GrantAssignment& grant);
   absl::Status Make(const v1::GrantAssignment& grant);
   absl::Status MakeLive(const v1::GrantAssignment& grant, const KmodSegmentInfo& segment);
   absl::StatusOr<std::map<DeviceId, KmodDeviceId>> Devices(const v1::GrantAssignment& grant);

@@ -98,6 +98,28 @@ TEST_F(KmodBackendTest, OneDescriptorIsTheSegment) {
   EXPECT_EQ(files->page_size, kExtentUnit);
 }
 
+// Dirty lines of a holder before must not be written back over what the next one writes.
+TEST_F(KmodBackendTest, WhatIsNotInUseIsRevokedBeforeItIsReleased) {
+  ASSERT_TRUE(backend_.Prepare(Grant(1)).ok());
+  EXPECT_TRUE(backend_.FindInUse({Grant(1)})->empty());
+  EXPECT_EQ(state(), KmodState::kRevoked);
+  ASSERT_TRUE(backend_.Prepare(Grant(1)).ok());
+  EXPECT_EQ(state(), KmodState::kLive);
+}
+
+// It may be another memory than the one on which the segment was granted.
+TEST_F(KmodBackendTest, NoSegmentIsMadeOnADeviceThatCameBackUnproved) {
+  const std::shared_ptr<FakeMedia> media = dax_.media.at("dax0.0");
+  dax_.media.clear();
+  ASSERT_TRUE(catalog_.Rescan().ok());
+  dax_.media["dax0.0"] = media->Clone();
+  ASSERT_TRUE(catalog_.Rescan().ok());
+  EXPECT_TRUE(absl::IsUnavailable(backend_.Prepare(Grant(1))));
+  EXPECT_FALSE(kmod_.Has(kSegment));
+  catalog_.SetAnnounced(catalog_.newest_opening());
+  EXPECT_TRUE(backend_.Prepare(Grant(1)).ok());
+}
+
 TEST_F(KmodBackendTest, GrowthIsAppended) {
   ASSERT_TRUE(backend_.Prepare(Grant(1, 8)).ok());
   ASSERT_TRUE(backend_.Prepare(Grant(1, 12)).ok());

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -233,6 +234,7 @@ v1::Register Node::MakeRegister() {
   request.set_can_revoke(deps_.backend.can_revoke());
   request.set_trust_expiry(options_.trust_expiry);
   request.set_revoke_bound_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(revoke_bound_)));
+  told_opening_ = announcing_;
   *request.mutable_devices() = deps_.catalog.Inventory();
   told_inventory_ = request.devices().SerializeAsString();
   for (v1::HeldGrant& held : keeper_.Held()) *request.add_held() = std::move(held);
@@ -248,6 +250,12 @@ void Node::OnRegistered(const v1::Registered& registered) {
   }
   SetSession(registered.session_id(), session_.deadline());
   deps_.backend.SetTerms(registered.session_id(), absl::Milliseconds(registered.revoke_bound_ms()));
+  // Behind what was asked for before, and may be answered as if nothing had come back.
+  keeper_.DistrustAcquires();
+  deps_.blocking.Post([this, opening = told_opening_] { deps_.catalog.SetAnnounced(opening); });
+  if (told_opening_ < announcing_) {  // this Register was on its way already
+    deps_.executor.Post([this] { session_.Reregister(); });
+  }
   worker_.RepeatReports();
   ReportInventory();
 }
@@ -311,6 +319,17 @@ void Node::RescanNow() {
   } else if (*changed) {
     deps_.executor.Post([this] { ReportInventory(); });
   }
+  if (deps_.catalog.newest_opening() > deps_.catalog.announced()) {
+    deps_.executor.Post([this] { Announce(); });
+  }
+}
+
+void Node::Announce() {
+  const uint64_t opening = deps_.catalog.newest_opening();
+  if (opening <= announcing_) return;
+  announcing_ = opening;
+  instance_id_ = NewUuid(deps_.random).ToString();
+  session_.Reregister();
 }
 
 void Node::ReportInventory() {

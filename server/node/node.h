@@ -112,6 +112,8 @@ class Node final : public LocalApi, private SessionObserver {
   void ReportInventory();
   // Has the coordinator know of a greater B.
   void UpdateRevokeBound();
+  // A device came that may be another memory than the one that was proved: registers again.
+  void Announce();
   v1::NodeStatus Status() const;
   void Format(const v1::FormatDeviceRequest& request, Done<v1::LocalDeviceInfo> done);
   // Root and the daemon's own user may do what concerns the whole host.
@@ -121,7 +123,12 @@ class Node final : public LocalApi, private SessionObserver {
   const NodeOptions options_;
   const NodeDeps deps_;
   const Events events_;
-  const std::string instance_id_;
+  // Another one when devices came back: the coordinator has all of them proved again.
+  std::string instance_id_;
+  // The newest opening of a device for which there is this instance id; and as it was when
+  // the last Register was made.
+  uint64_t announcing_ = 0;
+  uint64_t told_opening_ = 0;
   bool told_registered_ = false;
   std::string last_session_id_;
   // B, as Register says it.

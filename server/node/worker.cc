@@ -14,6 +14,8 @@ namespace {
 // Between two reports of a scrub that goes on.
 constexpr uint64_t kReportBytes = uint64_t{64} << 20;
 constexpr absl::Duration kScrubRetry = absl::Seconds(10);
+// Between two attempts to reach a label that the dead-man took: until the lease is extended.
+constexpr absl::Duration kLabelRetry = absl::Milliseconds(500);
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 
@@ -100,6 +102,10 @@ void Worker::RunExchange(const v1::Assignment& work) {
   deps_.blocking.Post([this, work] {
     absl::StatusOr<std::string> nonce = DoExchange(deps_.catalog, work.exchange());
     deps_.executor.Post([this, work, nonce = std::move(nonce)] {
+      if (absl::IsUnavailable(nonce.status())) {
+        RetryLabel(work);
+        return;
+      }
       v1::NodeMessage report;
       v1::ExchangeResult& result = *report.mutable_exchange_result();
       result.set_device(work.exchange().device());
@@ -119,6 +125,10 @@ void Worker::WriteLabel(const v1::Assignment& work) {
   deps_.blocking.Post([this, work] {
     const absl::Status status = SetLabel(deps_.catalog, work.label());
     deps_.executor.Post([this, work, status] {
+      if (absl::IsUnavailable(status)) {
+        RetryLabel(work);
+        return;
+      }
       v1::NodeMessage report;
       if (status.ok()) {
         report.mutable_label_written()->set_device(work.label().device());
@@ -131,6 +141,12 @@ void Worker::WriteLabel(const v1::Assignment& work) {
       Report(work, report);
       on_label_written_();
     });
+  });
+}
+
+void Worker::RetryLabel(const v1::Assignment& work) {
+  deps_.executor.PostAt(deps_.clock.BootNow() + kLabelRetry, [this, work] {
+    if (table_.IsWanted(work)) Start(work);
   });
 }
 

@@ -67,6 +67,8 @@ class Worker {
   void Report(const v1::Assignment& work, const v1::NodeMessage& report);
   void RunExchange(const v1::Assignment& work);
   void WriteLabel(const v1::Assignment& work);
+  // The label could not be reached (UNAVAILABLE), which says nothing of the device.
+  void RetryLabel(const v1::Assignment& work);
   // Zeroes on from `done_bytes` of the task.
   void Scrub(const v1::Assignment& work, uint64_t done_bytes);
   void Submit(uint64_t job_id, const ScrubRun& run, uint64_t offset_bytes, uint64_t length_bytes);

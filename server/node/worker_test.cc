@@ -130,6 +130,22 @@ TEST_F(WorkerTest, ADeviceThatIsNotThereIsAnErrorInTheResult) {
   EXPECT_NE(sent_[0].exchange_result().error(), "");
 }
 
+// What cannot be reached now says nothing of the memory: no result, and another attempt.
+TEST_F(WorkerTest, AnExchangeWaitsForALabelThatIsOutOfReach) {
+  const std::shared_ptr<FakeMedia> media = dax_.media.at("dax0.0");
+  dax_.media.clear();
+  ASSERT_TRUE(catalog_.Rescan().ok());
+  dax_.media["dax0.0"] = media;
+  ASSERT_TRUE(catalog_.Rescan().ok());
+  Apply(Exchange(1, "0123456789abcdef"));
+  executor_.Advance(absl::Seconds(2));
+  EXPECT_TRUE(sent_.empty());
+  catalog_.SetAnnounced(catalog_.newest_opening());
+  executor_.Advance(absl::Seconds(2));
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].exchange_result().nonce(), "0123456789abcdef");
+}
+
 TEST_F(WorkerTest, WritesTheLabelAndSaysSoAgainWhenAsked) {
   v1::Assignment work;
   work.set_key("label/d");
