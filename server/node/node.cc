@@ -325,11 +325,19 @@ void Node::RescanNow() {
 }
 
 void Node::Announce() {
-  const uint64_t opening = deps_.catalog.newest_opening();
-  if (opening <= announcing_) return;
-  announcing_ = opening;
-  instance_id_ = NewUuid(deps_.random).ToString();
-  session_.Reregister();
+  if (deps_.catalog.newest_opening() <= announcing_ || std::exchange(announce_pending_, true)) {
+    return;
+  }
+  // The coordinator will give to others what this host was to zero: first it has to stop.
+  worker_.StopAll();
+  deps_.blocking.Post([this] {
+    deps_.executor.Post([this] {
+      announce_pending_ = false;
+      announcing_ = deps_.catalog.newest_opening();
+      instance_id_ = NewUuid(deps_.random).ToString();
+      session_.Reregister();
+    });
+  });
 }
 
 void Node::ReportInventory() {

@@ -129,6 +129,7 @@ class Node final : public LocalApi, private SessionObserver {
   // the last Register was made.
   uint64_t announcing_ = 0;
   uint64_t told_opening_ = 0;
+  bool announce_pending_ = false;
   bool told_registered_ = false;
   std::string last_session_id_;
   // B, as Register says it.

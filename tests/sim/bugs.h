@@ -1,0 +1,67 @@
+// Bugs that a test plants to see that the checkers find them. Each is a lie of something
+// that the simulation plays: the product's code is the same with and without.
+
+#ifndef WEFT_TESTS_SIM_BUGS_H_
+#define WEFT_TESTS_SIM_BUGS_H_
+
+#include <string_view>
+#include <vector>
+
+namespace weft::sim {
+
+struct Bugs {
+  // A device says that it zeroed, and did not.
+  bool skip_scrub = false;
+  // What the coordinator says leaves before the store has synced.
+  bool acknowledge_before_commit = false;
+  // The coordinator's clock runs at one and a half times its speed.
+  bool expire_early = false;
+  // The counter of tokens is not stored.
+  bool reuse_token = false;
+  // The coordinator runs a repeated request again.
+  bool forget_request_id = false;
+  // The kernel does not let go at the deadline.
+  bool no_dead_man = false;
+  // Nor write back what it takes back.
+  bool no_write_back = false;
+  // Arming the dead-man gives back what it took, whatever the coordinator says.
+  bool resume_unasked = false;
+  // A host answers a challenge with what it should have read.
+  bool no_challenge = false;
+  // Records of scrubs are lost at a reload.
+  bool forget_scrubs = false;
+  // As are records of grants.
+  bool forget_grants = false;
+  // The kernel says that it has taken a segment back, and has not.
+  bool confirm_unrevoked = false;
+  // Deadlines are counted from the answer to a renewal.
+  bool late_deadline = false;
+};
+
+struct BugName {
+  std::string_view name;
+  bool Bugs::* flag;
+};
+
+inline const std::vector<BugName>& AllBugs() {
+  static const std::vector<BugName> all = {
+      {"skip_scrub", &Bugs::skip_scrub},
+      {"acknowledge_before_commit", &Bugs::acknowledge_before_commit},
+      {"expire_early", &Bugs::expire_early},
+      {"reuse_token", &Bugs::reuse_token},
+      {"forget_request_id", &Bugs::forget_request_id},
+      {"no_dead_man", &Bugs::no_dead_man},
+      {"no_write_back", &Bugs::no_write_back},
+      {"resume_unasked", &Bugs::resume_unasked},
+      {"no_challenge", &Bugs::no_challenge},
+      {"forget_scrubs", &Bugs::forget_scrubs},
+      {"forget_grants", &Bugs::forget_grants},
+      {"confirm_unrevoked", &Bugs::confirm_unrevoked},
+      {"late_deadline", &Bugs::late_deadline},
+  };
+  return all;
+}
+
+}  // namespace weft::sim
+
+#endif  // WEFT_TESTS_SIM_BUGS_H_

@@ -1,0 +1,144 @@
+// One machine: its devices, kernel, daemon and processes.
+
+#ifndef WEFT_TESTS_SIM_HOST_SIM_H_
+#define WEFT_TESTS_SIM_HOST_SIM_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/platform/packet_server.h"
+#include "server/platform/record_dir.h"
+#include "tests/sim/coordinator_sim.h"
+#include "tests/sim/network.h"
+#include "tests/sim/process.h"
+#include "tests/sim/sim_clock.h"
+#include "tests/sim/sim_dax.h"
+#include "tests/sim/sim_kmod.h"
+#include "tests/sim/truth.h"
+#include "tests/sim/world.h"
+
+namespace weft::sim {
+
+// A local process's end of a connection to the fd socket.
+class SocketPeer {
+ public:
+  virtual ~SocketPeer() = default;
+  virtual void OnPacket(const std::string& packet, const std::vector<HandleId>& handles) = 0;
+  // The daemon is gone, or closed the connection.
+  virtual void OnSocketClosed() = 0;
+  // The machine has lost its power.
+  virtual void OnPowerOff() = 0;
+};
+
+class HostSim {
+ public:
+  HostSim(World& world, Network& network, Truth& truth, std::vector<CoordinatorSim*> coordinators,
+          std::string name);
+  ~HostSim();
+
+  const std::string& name() const { return name_; }
+  SimClock& clock() { return clock_; }
+  const SimDax& dax() const { return dax_; }
+  Loop& loop() { return world_.loop; }
+  // Whether a copy of a message may come later.
+  bool network_duplicates() const { return network_.faults.duplicate_one_in > 0; }
+  // Something that a process of this machine does later, if the machine still runs then.
+  void After(absl::Duration pause, Loop::Task task) { kernel_->After(pause, std::move(task)); }
+
+  // ---- Hardware
+
+  struct Hardware {
+    std::shared_ptr<Memory> memory;
+    bool software_coherent = false;
+  };
+  // By name; with or without power.
+  const std::map<std::string, Hardware>& hardware() const { return hardware_; }
+  void Plug(const std::string& dax_name, const std::shared_ptr<Memory>& memory,
+            bool software_coherent);
+  void Unplug(const std::string& dax_name);
+  bool HasDirty(const Memory& memory, uint64_t first, uint64_t last) const;
+  void SetClockRate(int64_t ppm);
+
+  bool powered() const { return kmod_ != nullptr; }
+  void PowerOn();
+  // Everything in processes, kernel and caches is lost.
+  void PowerOff();
+  // The machine as a whole stands still, its kernel too.
+  void Freeze();
+  void Thaw();
+  SimKmod& kmod() { return *kmod_; }
+
+  // ---- The daemon. Like under systemd, it is started again when it ends.
+
+  void KillDaemon();
+  void StopDaemon();
+  void ContinueDaemon();
+  bool daemon_running() const { return daemon_ != nullptr; }
+  size_t grants_held() const;
+
+  // ---- Local processes
+
+  // A process begins, or ends by itself: it hears of the machine's end in between.
+  void Join(SocketPeer* process) { processes_.push_back(process); }
+  void Leave(SocketPeer* process) { std::erase(processes_, process); }
+  // Zero: nobody listens.
+  ConnectionId Connect(SocketPeer* peer);
+  void Send(ConnectionId connection, const std::string& packet);
+  void Disconnect(ConnectionId connection);
+  // A call to weftd's gRPC socket, which it takes to the coordinator. `done` is called
+  // unless `caller` is gone then.
+  void Forward(const std::string& ticket, Method method, const std::string& request,
+               absl::Duration timeout, std::weak_ptr<void> caller,
+               std::function<void(absl::StatusOr<std::string>)> done);
+
+ private:
+  struct Daemon;
+  class Packets;
+  class Records;
+
+  void StartDaemon();
+  void RestartDaemonSoon();
+  void EvictNowAndThen();
+  absl::Duration Soon();
+
+  World& world_;
+  Network& network_;
+  Truth& truth_;
+  const std::vector<CoordinatorSim*> coordinators_;
+  const std::string name_;
+  Rng rng_;
+  SimClock clock_;
+  SimDax dax_;
+  std::map<std::string, Hardware> hardware_;
+  bool frozen_ = false;
+
+  // Of one boot.
+  uint64_t boots_ = 0;
+  std::unique_ptr<Process> kernel_;
+  std::unique_ptr<SimKmod> kmod_;
+  std::unique_ptr<Records> records_;
+  std::unique_ptr<Records> released_;
+
+  std::unique_ptr<Daemon> daemon_;
+  bool restart_pending_ = false;
+  bool daemon_stopped_ = false;
+  struct Socket {
+    SocketPeer* peer = nullptr;
+    // When the last packet each way arrives: the next comes after it.
+    absl::Duration up;
+    absl::Duration down;
+  };
+  // The next packet's arrival, where the last one's was `last`.
+  absl::Duration NextArrival(absl::Duration& last);
+
+  ConnectionId last_connection_ = 0;
+  std::map<ConnectionId, Socket> sockets_;
+  std::vector<SocketPeer*> processes_;
+};
+
+}  // namespace weft::sim
+
+#endif  // WEFT_TESTS_SIM_HOST_SIM_H_

@@ -1,0 +1,368 @@
+#include "tests/sim/truth.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "server/core/keys.h"
+#include "server/core/names.h"
+
+namespace weft::sim {
+namespace {
+
+constexpr uint64_t kUnit = kExtentUnit.value();
+constexpr uint64_t kLinesPerUnit = kUnit / kLineBytes;
+
+// Strips `prefix` from `key`, if it is there.
+bool Consume(std::string& key, std::string_view prefix) {
+  if (!std::string_view(key).starts_with(prefix)) return false;
+  key.erase(0, prefix.size());
+  return true;
+}
+
+Token TokenOf(const v1::Token& token) { return {token.epoch(), token.counter()}; }
+
+std::string Text(const Token& token) { return absl::StrCat(token.epoch, ".", token.counter); }
+
+bool Exclude(const v1::Segment& segment, const v1::Grant& a, const v1::Grant& b) {
+  switch (segment.sharing()) {
+    case v1::SHARED:
+      return false;
+    case v1::SINGLE_WRITER:
+      return a.mode() == v1::READ_WRITE && b.mode() == v1::READ_WRITE;
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+void Truth::SetMemory(const DeviceId& device, const std::shared_ptr<Memory>& memory) {
+  memory_[device] = memory;
+  device_of_[memory->number()] = device;
+}
+
+const store::v1::DeviceRecord* Truth::FindDevice(const DeviceId& device) const {
+  const auto it = devices_.find(device);
+  return it == devices_.end() ? nullptr : &it->second;
+}
+
+void Truth::Apply(const Transaction& transaction) {
+  newest_before_.clear();
+  for (const Mutation& mutation : transaction.mutations) {
+    ApplyOne(mutation.key, mutation.value ? &*mutation.value : nullptr);
+  }
+  if (std::exchange(bytes_changed_, false)) CheckBytes();
+  if (std::exchange(grants_changed_, false)) CheckExclusion();
+}
+
+void Truth::ApplyOne(const std::string& key, const std::string* value) {
+  std::string rest = key;
+  if (Consume(rest, keys::kGrants)) {
+    ApplyGrant(rest, value);
+  } else if (Consume(rest, keys::kScrubs)) {
+    ApplyScrub(rest, value);
+  } else if (Consume(rest, keys::kSegments)) {
+    ApplySegment(rest, value);
+  } else if (Consume(rest, keys::kAttachments)) {
+    ApplyAttachment(rest, value);
+  } else if (Consume(rest, keys::kHosts)) {
+    if (value != nullptr) hosts_[rest].ParseFromString(*value);
+    grants_changed_ = true;
+  } else if (Consume(rest, keys::kDevices)) {
+    if (value != nullptr) devices_[*Uuid::Parse(rest)].ParseFromString(*value);
+    bytes_changed_ = true;
+  }
+}
+
+void Truth::ApplyGrant(const std::string& key, const std::string* value) {
+  const size_t slash = key.find('/');
+  const SegmentId segment(std::stoull(key.substr(0, slash)));
+  const std::string host = key.substr(slash + 1);
+  grants_changed_ = true;
+  if (value == nullptr) {
+    grants_.erase({segment, host});
+    return;
+  }
+  store::v1::GrantRecord& record = grants_[{segment, host}];
+  const Token before = TokenOf(record.grant().token());
+  record.ParseFromString(*value);
+  const Token token = TokenOf(record.grant().token());
+  const bool is_new = tokens_.insert(token).second;
+  if (token == before) return;
+  Token& newest = newest_grant_[segment];
+  const Token newest_before = newest_before_.emplace(segment, newest).first->second;
+  if (token <= newest_before || !is_new) {
+    world_.Fail(3, absl::StrCat("the grant of segment ", segment.value(), " to ", host,
+                                " has token ", Text(token), "; there was ", Text(newest)));
+  }
+  newest = std::max(newest, token);
+}
+
+void Truth::ApplyScrub(const std::string& key, const std::string* value) {
+  const uint64_t id = std::stoull(key);
+  bytes_changed_ = true;
+  if (value == nullptr) {
+    scrubs_.erase(id);
+    return;
+  }
+  store::v1::ScrubRecord& record = scrubs_[id];
+  const Token before = TokenOf(record.token());
+  record.ParseFromString(*value);
+  const Token token = TokenOf(record.token());
+  tokens_.insert(token);
+  if (record.host().empty() || token == before) return;
+  Token& newest = newest_scrub_[id];
+  if (token <= newest) {
+    world_.Fail(
+        3, absl::StrCat("scrub ", id, " has token ", Text(token), "; there was ", Text(newest)));
+  }
+  newest = std::max(newest, token);
+}
+
+void Truth::ApplySegment(const std::string& key, const std::string* value) {
+  bytes_changed_ = true;
+  grants_changed_ = true;
+  const auto known = segment_by_key_.find(key);
+  if (value == nullptr) {
+    if (known == segment_by_key_.end()) return;
+    segments_.erase(known->second);
+    segment_by_key_.erase(known);
+    return;
+  }
+  store::v1::SegmentRecord record;
+  record.ParseFromString(*value);
+  const SegmentId id(record.segment().id());
+  if (known != segment_by_key_.end() && known->second != id) segments_.erase(known->second);
+  if (!segments_.contains(id) && !segment_ids_.insert(id).second) {
+    world_.Fail(4, absl::StrCat("the id of segment ", id.value(), " is used again"));
+  }
+  segment_by_key_[key] = id;
+  segments_[id] = std::move(record);
+}
+
+void Truth::ApplyAttachment(const std::string& key, const std::string* value) {
+  const size_t slash = key.find('/');
+  const std::pair id(*Uuid::Parse(key.substr(0, slash)), key.substr(slash + 1));
+  if (value == nullptr) {
+    attachments_.erase(id);
+  } else {
+    attachments_[id].ParseFromString(*value);
+  }
+}
+
+bool Truth::Holds(const Writer& writer, bool write) const {
+  const auto grant = grants_.find({writer.segment, writer.host});
+  if (grant == grants_.end()) return false;
+  const auto host = hosts_.find(writer.host);
+  if (host != hosts_.end()) {
+    const auto& releasing = host->second.releasing_segments();
+    if (std::find(releasing.begin(), releasing.end(), writer.segment.value()) != releasing.end()) {
+      return false;
+    }
+  }
+  const v1::Grant& held = grant->second.grant();
+  return writer.token <= TokenOf(held.token()) && (!write || held.mode() == v1::READ_WRITE);
+}
+
+void Truth::CheckExclusion() {
+  for (auto it = grants_.begin(); it != grants_.end(); ++it) {
+    const auto segment = segments_.find(it->first.first);
+    if (segment == segments_.end()) {
+      world_.Fail(2, absl::StrCat(it->second.grant().name(), " is of no segment"));
+      continue;
+    }
+    const Writer one{Writer::Kind::kClient, it->first.second, it->first.first, Token()};
+    if (!Holds(one, false)) continue;
+    for (auto other = std::next(it);
+         other != grants_.end() && other->first.first == it->first.first; ++other) {
+      const Writer two{Writer::Kind::kClient, other->first.second, other->first.first, Token()};
+      if (Holds(two, false) &&
+          Exclude(segment->second.segment(), it->second.grant(), other->second.grant())) {
+        world_.Fail(2, absl::StrCat(it->second.grant().name(), " and ",
+                                    other->second.grant().name(), " exclude each other"));
+      }
+    }
+  }
+}
+
+void Truth::Take(std::map<DeviceId, Units>& units, const v1::Extent& extent, const Owner& owner) {
+  const DeviceId device = *ParseDeviceName(extent.device());
+  Units& all = units[device];
+  const uint64_t first = extent.offset_bytes() / kUnit;
+  const uint64_t last = first + extent.length_bytes() / kUnit;
+  if (all.size() < last) all.resize(last);
+  for (uint64_t unit = first; unit < last; ++unit) {
+    if (all[unit].kind != Owner::Kind::kNobody) {
+      world_.Fail(1, absl::StrCat("unit ", unit, " of ", extent.device(), " is of ", all[unit].id,
+                                  " and of ", owner.id));
+    }
+    all[unit] = owner;
+  }
+}
+
+void Truth::CheckBytes() {
+  std::map<DeviceId, Units> now;
+  for (const auto& [id, record] : segments_) {
+    for (const v1::Run& run : record.segment().runs()) {
+      for (const v1::Extent& extent : run.extents()) {
+        Take(now, extent, {Owner::Kind::kSegment, id.value()});
+      }
+    }
+  }
+  for (const auto& [id, record] : scrubs_) {
+    uint64_t done = record.done_bytes();
+    for (v1::Extent extent : record.extents()) {
+      const uint64_t skip = std::min(done, extent.length_bytes());
+      done -= skip;
+      extent.set_offset_bytes(extent.offset_bytes() + skip);
+      extent.set_length_bytes(extent.length_bytes() - skip);
+      Take(now, extent, {Owner::Kind::kScrub, id});
+    }
+  }
+  for (const auto& [device, record] : devices_) {
+    Units& units = now[device];
+    Units& before = units_[device];
+    units.resize(record.device().capacity_bytes() / kUnit);
+    before.resize(units.size());
+    if (record.device().state() == v1::DEVICE_LOST || record.device().pool().empty()) continue;
+    for (uint64_t unit = 0; unit < units.size(); ++unit) {
+      if (units[unit] == before[unit]) continue;
+      if (units[unit].kind == Owner::Kind::kSegment) {
+        CheckZero(device, unit, absl::StrCat("is given to segment ", units[unit].id));
+      } else if (before[unit].kind == Owner::Kind::kScrub &&
+                 units[unit].kind == Owner::Kind::kNobody) {
+        CheckZero(device, unit, "is free");
+      } else if (before[unit].kind == Owner::Kind::kSegment &&
+                 units[unit].kind == Owner::Kind::kNobody) {
+        world_.Fail(5, absl::StrCat("unit ", unit, " of ", device.ToString(), " went from segment ",
+                                    before[unit].id, " to nobody"));
+      }
+    }
+  }
+  units_ = std::move(now);
+}
+
+void Truth::CheckZero(const DeviceId& device, uint64_t unit, const std::string& why) {
+  const auto memory = memory_.find(device);
+  if (memory == memory_.end()) return;
+  const uint64_t first = unit * kLinesPerUnit;
+  const uint64_t last = first + kLinesPerUnit;
+  const uint64_t dirty = memory->second->FirstNonZero(first, last);
+  if (dirty != last) {
+    world_.Fail(5, absl::StrCat("unit ", unit, " of ", device.ToString(), " ", why, ", and line ",
+                                dirty, " of it is not zero"));
+  }
+  const std::string host = dirty_host_(*memory->second, first, last);
+  if (!host.empty()) {
+    world_.Fail(5, absl::StrCat("unit ", unit, " of ", device.ToString(), " ", why, ", and ", host,
+                                " has yet to write lines of it back"));
+  }
+}
+
+const Truth::Owner* Truth::OwnerOf(const Memory& memory, uint64_t line) const {
+  const auto device = device_of_.find(memory.number());
+  if (device == device_of_.end()) return nullptr;
+  const auto units = units_.find(device->second);
+  static constexpr Owner kNone;
+  const uint64_t unit = line / kLinesPerUnit;
+  if (units == units_.end() || unit >= units->second.size()) return &kNone;
+  return &units->second[unit];
+}
+
+std::string Truth::Describe(const Memory& memory, uint64_t line) const {
+  const Owner* const owner = OwnerOf(memory, line);
+  const std::string place =
+      absl::StrCat("line ", line, " (unit ", line / kLinesPerUnit, ") of memory ", memory.number());
+  if (owner == nullptr) return absl::StrCat(place, ", which is no device's");
+  switch (owner->kind) {
+    case Owner::Kind::kNobody:
+      return absl::StrCat(place, ", which is nobody's");
+    case Owner::Kind::kSegment:
+      return absl::StrCat(place, " of segment ", owner->id);
+    case Owner::Kind::kScrub:
+      break;
+  }
+  return absl::StrCat(place, " of scrub ", owner->id, " on \"", scrubs_.at(owner->id).host(), "\"");
+}
+
+void Truth::JudgeClient(const Memory& memory, const Writer& writer, uint64_t line, bool write) {
+  const Owner* const owner = OwnerOf(memory, line);
+  const bool own = owner != nullptr && owner->kind == Owner::Kind::kSegment &&
+                   owner->id == writer.segment.value();
+  if (own && Holds(writer, write)) return;
+  const char* const verb = writer.kind == Writer::Kind::kWriteBack ? " writes back to "
+                           : write                                 ? " writes to "
+                                                                   : " reads ";
+  world_.Fail(2, absl::StrCat(writer.host, " for segment ", writer.segment.value(), " under token ",
+                              Text(writer.token), verb, Describe(memory, line)));
+}
+
+void Truth::JudgeScrub(const Memory& memory, const Writer& writer, uint64_t first, uint64_t last) {
+  for (uint64_t line = first; line < last; line += kLinesPerUnit) {
+    const Owner* const owner = OwnerOf(memory, line);
+    if (owner == nullptr) continue;  // a copy: of no one's concern
+    const bool own =
+        owner->kind == Owner::Kind::kScrub && scrubs_.at(owner->id).host() == writer.host;
+    if (own) continue;
+    world_.Fail(2, absl::StrCat(writer.host, " zeroes ", Describe(memory, line)));
+  }
+}
+
+void Truth::OnWrite(const Memory& memory, const Writer& writer, uint64_t first, uint64_t last) {
+  switch (writer.kind) {
+    case Writer::Kind::kClient:
+    case Writer::Kind::kWriteBack:
+      for (uint64_t line = first; line < last; ++line) JudgeClient(memory, writer, line, true);
+      break;
+    case Writer::Kind::kScrub:
+      JudgeScrub(memory, writer, first, last);
+      break;
+    case Writer::Kind::kDaemon: {
+      const uint64_t end = memory.size().value() / kLineBytes;
+      if (last > kLinesPerUnit && first < end - kLinesPerUnit) {
+        world_.Fail(2, absl::StrCat(writer.host, "'s daemon writes to ", Describe(memory, first)));
+      }
+      break;
+    }
+  }
+}
+
+void Truth::OnRead(const Memory& memory, const Writer& reader, uint64_t line, const Line& value) {
+  JudgeClient(memory, reader, line, false);
+  uint64_t stamp = 0;
+  std::memcpy(&stamp, value.data(), sizeof(stamp));
+  if (stamp != 0 && stamp != reader.segment.value()) {
+    world_.Fail(5,
+                absl::StrCat(reader.host, " reads in segment ", reader.segment.value(),
+                             " what was written to segment ", stamp, ": ", Describe(memory, line)));
+  }
+}
+
+void Truth::OnTokenLeaves(const Token& token) {
+  if (token == Token() || tokens_.contains(token)) return;
+  world_.Fail(3, absl::StrCat("token ", Text(token), " left before it was durable"));
+}
+
+std::string Truth::DescribeLeftovers() const {
+  std::string text;
+  for (const auto& [key, record] : grants_) {
+    absl::StrAppend(&text, " grant ", record.grant().name(), " ",
+                    v1::GrantState_Name(record.grant().state()));
+  }
+  for (const auto& [id, record] : scrubs_) {
+    absl::StrAppend(&text, " scrub ", id, " of ", record.extents(0).device(), " on \"",
+                    record.host(), "\"");
+  }
+  for (const auto& [name, record] : hosts_) {
+    absl::StrAppend(&text, " host ", name, " ", v1::HostState_Name(record.host().state()));
+  }
+  for (const auto& [key, record] : attachments_) {
+    absl::StrAppend(&text, " attachment ", key.first.ToString(), "/", key.second, " ",
+                    v1::AttachmentState_Name(record.attachment().state()), " ",
+                    record.attachment().detail());
+  }
+  return text;
+}
+
+}  // namespace weft::sim

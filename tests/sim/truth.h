@@ -1,0 +1,113 @@
+// What is durable, and what that makes of every access to memory: invariants 1, 2, 3 and 5.
+
+#ifndef WEFT_TESTS_SIM_TRUTH_H_
+#define WEFT_TESTS_SIM_TRUTH_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "proto/weft/store/v1/records.pb.h"
+#include "server/core/types.h"
+#include "server/store/store.h"
+#include "tests/sim/memory.h"
+#include "tests/sim/world.h"
+
+namespace weft::sim {
+
+// Reads the coordinator's records as they become durable, without any of the coordinator's
+// code or its state in memory, and knows from them who may touch which bytes at this
+// instant. Judges every write that arrives in memory and every read of a client.
+class Truth {
+ public:
+  // `dirty_host`: a host with dirty lines of the memory in [first, last); empty: none.
+  using DirtyFn = std::function<std::string(const Memory&, uint64_t first, uint64_t last)>;
+
+  Truth(World& world, DirtyFn dirty_host) : world_(world), dirty_host_(std::move(dirty_host)) {}
+
+  // The device of this id is this memory, and no other that has the same label.
+  void SetMemory(const DeviceId& device, const std::shared_ptr<Memory>& memory);
+
+  // A transaction has become durable.
+  void Apply(const Transaction& transaction);
+
+  // As of Memory::Watch.
+  void OnWrite(const Memory& memory, const Writer& writer, uint64_t first, uint64_t last);
+  void OnRead(const Memory& memory, const Writer& reader, uint64_t line, const Line& value);
+  // A grant or a scrub with this token leaves the coordinator.
+  void OnTokenLeaves(const Token& token);
+
+  // ---- What is durable, for the end of a run
+
+  size_t grants() const { return grants_.size(); }
+  size_t scrubs() const { return scrubs_.size(); }
+  const std::map<SegmentId, store::v1::SegmentRecord>& segments() const { return segments_; }
+  const std::map<std::string, store::v1::HostRecord>& hosts() const { return hosts_; }
+  const std::map<std::pair<DeviceId, std::string>, store::v1::AttachmentRecord>& attachments()
+      const {
+    return attachments_;
+  }
+  const store::v1::DeviceRecord* FindDevice(const DeviceId& device) const;
+  std::string DescribeLeftovers() const;
+
+ private:
+  struct Owner {
+    enum class Kind { kNobody, kSegment, kScrub };
+    Kind kind = Kind::kNobody;
+    uint64_t id = 0;
+
+    friend bool operator==(const Owner&, const Owner&) = default;
+  };
+  // By unit of 2 MiB.
+  using Units = std::vector<Owner>;
+
+  void ApplyOne(const std::string& key, const std::string* value);
+  void ApplyGrant(const std::string& key, const std::string* value);
+  void ApplyScrub(const std::string& key, const std::string* value);
+  void ApplySegment(const std::string& key, const std::string* value);
+  void ApplyAttachment(const std::string& key, const std::string* value);
+  void CheckExclusion();
+  // Invariant 1, and 5 where the owner of a unit changes.
+  void CheckBytes();
+  void Take(std::map<DeviceId, Units>& units, const v1::Extent& extent, const Owner& owner);
+  void CheckZero(const DeviceId& device, uint64_t unit, const std::string& why);
+
+  bool Holds(const Writer& writer, bool write) const;
+  const Owner* OwnerOf(const Memory& memory, uint64_t line) const;
+  std::string Describe(const Memory& memory, uint64_t line) const;
+  void JudgeClient(const Memory& memory, const Writer& writer, uint64_t line, bool write);
+  void JudgeScrub(const Memory& memory, const Writer& writer, uint64_t first, uint64_t last);
+
+  World& world_;
+  const DirtyFn dirty_host_;
+  std::map<DeviceId, std::shared_ptr<Memory>> memory_;
+  std::map<int, DeviceId> device_of_;  // by the memory's number
+
+  std::map<SegmentId, store::v1::SegmentRecord> segments_;
+  std::map<std::string, SegmentId> segment_by_key_;
+  std::map<std::pair<SegmentId, std::string>, store::v1::GrantRecord> grants_;
+  std::map<uint64_t, store::v1::ScrubRecord> scrubs_;
+  std::map<std::string, store::v1::HostRecord> hosts_;
+  std::map<DeviceId, store::v1::DeviceRecord> devices_;
+  std::map<std::pair<DeviceId, std::string>, store::v1::AttachmentRecord> attachments_;
+  std::map<DeviceId, Units> units_;
+  bool bytes_changed_ = false;
+  bool grants_changed_ = false;
+
+  // Of all that ever were. Those of one transaction are compared with those before it.
+  std::map<SegmentId, Token> newest_grant_;
+  std::map<SegmentId, Token> newest_before_;
+  std::map<uint64_t, Token> newest_scrub_;
+  std::set<SegmentId> segment_ids_;
+  std::set<Token> tokens_;
+};
+
+}  // namespace weft::sim
+
+#endif  // WEFT_TESTS_SIM_TRUTH_H_

@@ -1,0 +1,41 @@
+#include "tests/sim/workloads/workloads.h"
+
+namespace weft::sim {
+
+void StartCoordinatorCrashes(Cluster& cluster) {
+  cluster.NowAndThen(absl::Seconds(6), [&cluster] {
+    CoordinatorSim* const leader = cluster.Leader();
+    if (leader == nullptr) return;
+    leader->Kill();
+    const absl::Duration down =
+        cluster.rng().OneIn(4) ? cluster.rng().Between(absl::Seconds(1), absl::Seconds(12))
+                               : cluster.rng().Between(absl::Milliseconds(1), absl::Seconds(1));
+    cluster.UndoAfter(down, [&cluster, leader] {
+      if (cluster.Leader() == nullptr) leader->Start();
+    });
+  });
+}
+
+void StartCoordinatorStalls(Cluster& cluster) {
+  cluster.NowAndThen(absl::Seconds(10), [&cluster] {
+    CoordinatorSim* const leader = cluster.Leader();
+    if (leader == nullptr) return;
+    cluster.world().Log(leader->name(), ": stands still");
+    leader->Stop();
+    cluster.UndoAfter(cluster.rng().Between(absl::Milliseconds(10), cluster.session_ttl() * 1.5),
+                      [leader] { leader->Continue(); });
+  });
+}
+
+void StartFailovers(Cluster& cluster) {
+  cluster.NowAndThen(absl::Seconds(10), [&cluster] {
+    for (const auto& coordinator : cluster.coordinators()) {
+      if (coordinator->running()) continue;
+      coordinator->Start();
+      cluster.world().Probe("another coordinator takes over");
+      return;
+    }
+  });
+}
+
+}  // namespace weft::sim

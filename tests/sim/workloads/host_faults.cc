@@ -1,0 +1,69 @@
+#include "tests/sim/workloads/workloads.h"
+
+namespace weft::sim {
+
+void StartDaemonCrashes(Cluster& cluster) {
+  cluster.NowAndThen(absl::Seconds(5), [&cluster] { cluster.AnyHost().KillDaemon(); });
+}
+
+void StartDaemonStalls(Cluster& cluster) {
+  cluster.NowAndThen(absl::Seconds(8), [&cluster] {
+    HostSim& host = cluster.AnyHost();
+    host.StopDaemon();
+    cluster.UndoAfter(cluster.rng().Between(absl::Milliseconds(10), cluster.session_ttl() * 2),
+                      [&host] { host.ContinueDaemon(); });
+  });
+}
+
+void StartHostCrashes(Cluster& cluster) {
+  cluster.NowAndThen(absl::Seconds(12), [&cluster] {
+    HostSim& host = cluster.AnyHost();
+    host.PowerOff();
+    cluster.UndoAfter(cluster.rng().Between(absl::Milliseconds(500), cluster.session_ttl() * 2),
+                      [&host] { host.PowerOn(); });
+  });
+}
+
+// Past its lease a machine that stands still can neither stop its stores in time nor keep
+// its caches from writing back: that is what fence agents are for (docs/ARCHITECTURE.md).
+// Its timers are played as the first thing that runs when it goes on; dirty lines must not
+// be there then.
+void StartHostFreezes(Cluster& cluster) {
+  const absl::Duration longest =
+      cluster.all_hardware_coherent() ? cluster.session_ttl() * 2 : cluster.session_ttl() / 4;
+  cluster.NowAndThen(absl::Seconds(8), [&cluster, longest] {
+    HostSim& host = cluster.AnyHost();
+    host.Freeze();
+    cluster.world().Probe("machine stands still");
+    cluster.UndoAfter(cluster.rng().Between(absl::Milliseconds(10), longest),
+                      [&host] { host.Thaw(); });
+  });
+}
+
+// A host's clock and the coordinator's differ by at most 1000 ppm.
+void StartClockDrift(Cluster& cluster) {
+  cluster.NowAndThen(absl::Seconds(10), [&cluster] {
+    const auto any_rate = [&cluster] {
+      return static_cast<int64_t>(cluster.rng().Below(997)) - 498;
+    };
+    HostSim& host = cluster.AnyHost();
+    host.SetClockRate(any_rate());
+    if (cluster.rng().OneIn(2)) {
+      host.clock().StepWall(cluster.rng().Between(-absl::Hours(30), absl::Hours(30)));
+    } else {
+      // Together less than the day for which request ids are kept.
+      cluster.coordinators()[0]->clock().StepWall(
+          cluster.rng().Between(-absl::Hours(2), absl::Hours(2)));
+    }
+  });
+}
+
+void StartClientDeaths(Cluster& cluster) {
+  cluster.NowAndThen(absl::Seconds(2), [&cluster] {
+    if (cluster.clients().empty()) return;
+    ClientSim& client = *cluster.clients()[cluster.rng().Below(cluster.clients().size())];
+    client.Die(cluster.rng().OneIn(3));
+  });
+}
+
+}  // namespace weft::sim
