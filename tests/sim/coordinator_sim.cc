@@ -48,8 +48,10 @@ struct CoordinatorSim::Running final : public RunnerObserver {
       : machine(machine_in),
         process(machine.world_.loop),
         store(machine.world_, machine.disk_),
-        runner(store, machine.clock_, std::move(options), *this),
-        executor(runner, machine.clock_) {}
+        runner(machine.clock_, std::move(options), *this),
+        executor(runner, machine.clock_) {
+    runner.BeginTerm(store);
+  }
 
   ~Running() override {
     for (const std::shared_ptr<Wire>& wire : wires) wire->Close(1, NobodyListens());
@@ -97,7 +99,8 @@ struct CoordinatorSim::Running final : public RunnerObserver {
   void OnLoaded(const State& state) override {
     machine.world_.Log(machine.name_, ": loaded revision ", state.cluster.revision());
     loaded = &state;
-    registry.EndAll();
+    registry.EndAll(MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+                              "the coordinator has loaded its state; register again"));
   }
   void OnUnloaded(const absl::Status& cause) override {
     loaded = nullptr;
