@@ -279,7 +279,8 @@ absl::Status SimKmod::ArmDeadMan(BootTime deadline, absl::Duration bound, FenceA
   const bool was_done = rules_.GetDeadMan()->state == KmodDeadMan::State::kDone;
   if (absl::Status s = rules_.ArmDeadMan(deadline, bound, action); !s.ok()) return s;
   if (was_done && world_.bugs.resume_unasked) {
-    for (const KmodSegmentInfo& segment : *rules_.ListSegments()) {
+    const auto segments = rules_.ListSegments();
+    for (const KmodSegmentInfo& segment : *segments) {
       rules_.ResumeSegment(segment.id, segment.last_token, segment.mode).IgnoreError();
     }
   }
