@@ -252,7 +252,9 @@ TEST_F(ClientTest, ManyThreadsShareAClient) {
     threads.emplace_back([this] {
       for (int round = 0; round < 20; ++round) {
         Handle handle = Open();
-        { const Mapping mapping = Map(handle); }
+        {
+          const Mapping mapping = Map(handle);
+        }
         EXPECT_TRUE(handle.Close().ok());
       }
     });

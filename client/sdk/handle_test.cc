@@ -150,7 +150,9 @@ TEST_F(ClientTest, WhatWasClosedMeanwhileIsNotClaimed) {
   Handle dropped = Open();
   weftd_.Stop();
   EXPECT_TRUE(closed.Close().ok());
-  { const Handle gone = std::move(dropped); }
+  {
+    const Handle gone = std::move(dropped);
+  }
   weftd_.Start();
   ASSERT_TRUE(kept.Refresh().ok());
   EXPECT_THAT(weftd_.handles(), ElementsAre(kept.id()));

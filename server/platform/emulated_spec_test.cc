@@ -42,8 +42,8 @@ TEST(EmulatedSpec, SizesArePowersOf1024) {
 }
 
 TEST(EmulatedSpec, RefusesBadSizes) {
-  for (const char* size : {"0", "2M", "4M", "7M", "8MB", "-8M", "M", "1.5G",
-                           "9223372036854775808", "8388608T", "99999999999999999999"}) {
+  for (const char* size : {"0", "2M", "4M", "7M", "8MB", "-8M", "M", "1.5G", "9223372036854775808",
+                           "8388608T", "99999999999999999999"}) {
     const auto spec = ParseEmulatedSpec(std::string("path=/x,size=") + size);
     EXPECT_EQ(ReasonOf(spec.status()), v1::BAD_SIZE) << size;
     EXPECT_EQ(spec.status().code(), absl::StatusCode::kInvalidArgument) << size;

@@ -37,7 +37,8 @@ class LocalPlacementTest : public testing::Test {
   std::string LocalDeviceOf(const std::string& host, const std::string& name, uint64_t size) {
     const auto client = cluster_.Connect(host);
     if (!client.ok()) return client.status().ToString();
-    const auto segment = (*client)->CreateSegment(name, size, {.placement = sdk::Placement::kLocal});
+    const auto segment =
+        (*client)->CreateSegment(name, size, {.placement = sdk::Placement::kLocal});
     return segment.ok() ? DeviceOf(*segment) : segment.status().ToString();
   }
 

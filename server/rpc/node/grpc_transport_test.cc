@@ -114,12 +114,8 @@ struct Conversation {
 
   explicit Conversation(GrpcTransport& transport)
       : stream(transport.Connect(
-            [this](v1::CoordinatorMessage m) {
-              events.Put({std::move(m), std::nullopt});
-            },
-            [this](absl::Status s) {
-              events.Put({{}, std::move(s)});
-            })) {}
+            [this](v1::CoordinatorMessage m) { events.Put({std::move(m), std::nullopt}); },
+            [this](absl::Status s) { events.Put({{}, std::move(s)}); })) {}
 
   void Renew(uint64_t sequence) {
     v1::NodeMessage message;
