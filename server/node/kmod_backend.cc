@@ -81,13 +81,25 @@ absl::Status CheckHost(Kmod& kmod, const std::string& host_id) {
 }
 
 void KmodBackend::Arm(BootTime deadline) {
+  bool session_begins;
+  {
+    absl::MutexLock lock(&mu_);
+    session_begins = session_begins_;
+  }
+  if (!session_begins) SetDeadline(deadline);
+  blocking_.Post([this, session_begins, deadline] {
+    if (session_begins) SetDeadline(deadline);
+    Retry();
+  });
+}
+
+void KmodBackend::SetDeadline(BootTime deadline) {
   {
     absl::MutexLock lock(&mu_);
     deadline_ = deadline;
   }
   const absl::Status status = SetDeadMan();
   if (!status.ok()) spdlog::error("dead_man_not_armed error=\"{}\"", Text(status));
-  blocking_.Post([this] { Retry(); });
 }
 
 absl::Status KmodBackend::SetDeadMan() {
@@ -114,15 +126,25 @@ absl::StatusOr<absl::Duration> KmodBackend::RevokeBound() {
 }
 
 void KmodBackend::SetTerms(const std::string& session_id, absl::Duration revoke_bound) {
+  bool session_begins;
   {
     absl::MutexLock lock(&mu_);
+    session_begins = !session_id_.empty() && session_id_ != session_id;
+    if (session_begins) session_begins_ = true;
     session_id_ = session_id;
     durable_bound_ = revoke_bound;
   }
-  blocking_.Post([this] {
+  blocking_.Post([this, session_begins] {
+    if (session_begins) EndSession();
     const absl::Status status = KeepToken({});
     if (!status.ok()) spdlog::error("host_not_kept error=\"{}\"", Text(status));
   });
+}
+
+void KmodBackend::EndSession() {
+  unready_.clear();
+  absl::MutexLock lock(&mu_);
+  session_begins_ = false;
 }
 
 absl::Status KmodBackend::KeepToken(Token token) {

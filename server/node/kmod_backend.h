@@ -79,7 +79,11 @@ class KmodBackend final : public Backend, private DeadMan {
  private:
   void Arm(BootTime deadline) override;
 
+  void SetDeadline(BootTime deadline);
   absl::Status SetDeadMan();
+  // Forgets which grants of the session that is over were to be made ready: the coordinator
+  // tells which it still counts as this host's.
+  void EndSession();
   // Keeps the token in the module. STALE_TOKEN: it is of an older epoch than one that is kept.
   absl::Status KeepToken(Token token);
   absl::Duration FlushTime() const;
@@ -109,6 +113,9 @@ class KmodBackend final : public Backend, private DeadMan {
   std::string session_id_ ABSL_GUARDED_BY(mu_);
   absl::Duration durable_bound_ ABSL_GUARDED_BY(mu_);
   BootTime deadline_ ABSL_GUARDED_BY(mu_) = BootTime::InfinitePast();
+  // Work of the session before may be on the blocking executor still. The dead-man is armed
+  // behind it, so that it cannot resume what others have been granted since.
+  bool session_begins_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace weft

@@ -296,6 +296,22 @@ TEST_F(KmodBackendTest, TheModuleKeepsWhoItWorksFor) {
   EXPECT_TRUE(CheckHost(kmod_, "host-b").ok());
 }
 
+TEST_F(KmodBackendTest, ANewSessionResumesNothingThatItWasNotGranted) {
+  backend_.SetTerms("1.1", absl::Seconds(5));
+  ASSERT_TRUE(backend_.Prepare(Grant(1)).ok());
+  tasks_.RunAll();
+  kmod_.FireDeadMan();
+  kmod_.SetTakingBack(true);
+  EXPECT_EQ(ReasonOf(backend_.Keep(Grant(1))), v1::SESSION_EXPIRED) << "and waits for another try";
+  kmod_.SetTakingBack(false);
+  backend_.SetTerms("1.2", absl::Seconds(5));
+  backend_.dead_man()->Arm(BootTime(absl::Seconds(30)));
+  tasks_.RunAll();
+  EXPECT_EQ(state(), KmodState::kRevoked);
+  EXPECT_TRUE(backend_.Keep(Grant(1)).ok()) << "the coordinator says that it is granted still";
+  EXPECT_EQ(state(), KmodState::kLive);
+}
+
 TEST_F(KmodBackendTest, AGrantOfAnOlderEpochIsRefused) {
   v1::GrantAssignment later = Grant(1);
   later.mutable_grant()->mutable_token()->set_epoch(2);

@@ -119,8 +119,9 @@ void Session::OnRegistered(const v1::Registered& registered) {
   registered_ = true;
   failures_ = 0;
   session_id_ = registered.session_id();
-  lease_.Begin(register_sent_, absl::Milliseconds(registered.ttl_ms()));
+  // Before the dead-man is armed for it: what waits for that may be of an earlier session.
   observer_.OnRegistered(registered);
+  lease_.Begin(register_sent_, absl::Milliseconds(registered.ttl_ms()));
   observer_.OnLeaseExtended(lease_.deadline());
   if (std::exchange(expiry_told_, false)) WatchDeadline();
   executor_.PostAt(clock_.BootNow() + lease_.renew_interval(),
