@@ -122,7 +122,10 @@ std::string Fencer::RunAgent(Job& job) {
   if (!end.ok()) return Text(end.status());
   const std::string output = OneLine(end->output);
   if (end->status != 0) {
-    return absl::StrCat(agent->second.command, " ended with ", end->status, ": ", output);
+    // Its name alone: what is kept of this is short.
+    const std::string& command = agent->second.command;
+    return absl::StrCat(command.substr(command.rfind('/') + 1), " ended with ", end->status, ": ",
+                        output);
   }
   spdlog::info("fence_agent_succeeded host={} fence={} command={} action={} output=\"{}\"",
                job.order.host, job.order.fence_id, agent->second.command, agent->second.action,

@@ -80,7 +80,7 @@ TEST_F(FencerTest, TriesAgainWithGrowingPausesUntilItSucceeds) {
     runner_.AwaitStart(++tries);
     runner_.End(kFailure);
     Report& report = AwaitReport(tries);
-    EXPECT_EQ(report.failure, "/bin/fence_a ended with 1: no route to host");
+    EXPECT_EQ(report.failure, "fence_a ended with 1: no route to host");
     report.done(absl::OkStatus());
     clock_.AwaitWaiters(fencer_.concurrency());
     clock_.Advance(absl::Seconds(pause_seconds) - absl::Milliseconds(1));

@@ -49,7 +49,9 @@ class FakeProgramRunner final : public ProgramRunner {
 
     absl::StatusOr<ProgramEnd> Wait() override {
       absl::MutexLock lock(&runner_.mu_);
-      const auto over = [this] { return killed_ || !runner_.ends_.empty(); };
+      const auto over = [this]() ABSL_SHARED_LOCKS_REQUIRED(runner_.mu_) {
+        return killed_ || !runner_.ends_.empty();
+      };
       runner_.mu_.Await(absl::Condition(&over));
       if (killed_) return absl::CancelledError("killed");
       absl::StatusOr<ProgramEnd> end = std::move(runner_.ends_.front());

@@ -169,7 +169,8 @@ TEST_F(FencingTest, TheAgentEndsAFrozenHostBeforeAnotherGetsItsSegment) {
   const auto host = GetA();
   ASSERT_TRUE(host.ok()) << host.status();
   EXPECT_EQ(host->state(), v1::HOST_FENCING);
-  EXPECT_NE(host->fence().last_error().find("Unable to connect"), std::string::npos);
+  EXPECT_NE(host->fence().last_error().find("Unable to connect"), std::string::npos)
+      << host->fence().last_error();
   EXPECT_EQ(ReasonOf(b_->Open("p/s", AccessMode::kReadWrite).status()), v1::HELD);
 
   std::ofstream(cluster_.File("permit")) << "go";
