@@ -314,6 +314,11 @@ void Cluster::DeleteAll() {
 }
 
 void Cluster::Converge() {
+  // A request that was sent under a fault may come long after its sender gave it up, and is
+  // then done like any other. What comes of the last of them is deleted below.
+  AwaitOrFail(absl::Seconds(30),
+              [this] { return network_.on_the_way() > 0 ? "messages are on their way" : ""; });
+  RunFor(absl::Seconds(1));
   AwaitOrFail(absl::Seconds(120), [this] { return WhatIsLeft(); });
   if (world_.failed) return;
   DeleteAll();

@@ -313,6 +313,10 @@ void CoordinatorSim::Handle(const CallerClaims& claims, Method method, const std
                                                             Call<Request, Reply>, auto make_body) {
     auto call = std::make_shared<Call<Request, Reply>>();
     call->request.ParseFromString(bytes);
+    if (world_.logging()) {
+      world_.Log(name_, ": call of \"", claims.host, "\": ", call->request.GetDescriptor()->name(),
+                 " ", call->request.ShortDebugString());
+    }
     if constexpr (requires { call->request.set_request_id(""); }) {
       if (world_.bugs.forget_request_id) call->request.clear_request_id();
     }

@@ -34,7 +34,11 @@ void Network::Send(const std::string& from, const std::string& to, std::function
       world_.Probe("message much delayed");
     }
     if (copy == 1) world_.Probe("message duplicated");
-    world_.loop.After(delay, deliver);
+    ++on_the_way_;
+    world_.loop.After(delay, [this, deliver] {
+      --on_the_way_;
+      deliver();
+    });
   }
 }
 

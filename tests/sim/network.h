@@ -60,6 +60,9 @@ class Network {
   void Send(const std::string& from, const std::string& to, std::function<void()> deliver,
             const std::function<void()>& lost);
 
+  // Single messages that were sent and have not come yet.
+  uint64_t on_the_way() const { return on_the_way_; }
+
   absl::Duration Delay() { return rng_.Between(faults.delay_min, faults.delay_max); }
   bool Drops() { return faults.drop_one_in > 0 && rng_.OneIn(faults.drop_one_in); }
 
@@ -71,6 +74,7 @@ class Network {
   Rng rng_;
   std::set<std::pair<std::string, std::string>> cut_;
   std::set<std::string> dark_;
+  uint64_t on_the_way_ = 0;
 };
 
 // A connection between two machines: what one end sends comes to the other in order, or the

@@ -1,10 +1,14 @@
 // tools/sim and tools/soak sim: runs of the simulation.
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +19,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "server/core/check.h"
 #include "tests/sim/run.h"
 #include "tests/sim/workload.h"
 
@@ -54,7 +59,15 @@ class Stopwatch {
   const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-void Report(uint64_t seed, const RunResult& result) {
+// The command that runs the seed again.
+std::string Again(const Flags& flags, uint64_t seed) {
+  std::string command = absl::StrCat("tools/sim --seed ", seed);
+  for (const std::string& name : flags.workloads) absl::StrAppend(&command, " --workload ", name);
+  if (!flags.bug.empty()) absl::StrAppend(&command, " --bug ", flags.bug);
+  return absl::StrCat(command, " --log");
+}
+
+void Report(const Flags& flags, uint64_t seed, const RunResult& result) {
   const std::string workloads = absl::StrJoin(result.workloads, " ");
   if (result.ok) {
     Say(absl::StrCat("seed ", seed, ": OK (", workloads, "; ",
@@ -64,11 +77,11 @@ void Report(uint64_t seed, const RunResult& result) {
   }
   Say(absl::StrCat("seed ", seed, ": VIOLATION of ", result.violation.invariant, " at ",
                    absl::FormatDuration(result.violation.when), " (", workloads,
-                   "): ", result.violation.text, "\n  again: tools/sim --seed ", seed, " --log"));
+                   "): ", result.violation.text, "\n  again: ", Again(flags, seed)));
 }
 
-// Every `jobs`-th seed from the `job`-th on.
-Totals RunSome(const Flags& flags, uint64_t job) {
+// Every `jobs`-th seed from the `job`-th on. `current` has the one that runs.
+Totals RunSome(const Flags& flags, uint64_t job, volatile uint64_t& current) {
   RunOptions options;
   options.workloads = flags.workloads;
   for (const BugName& bug : AllBugs()) {
@@ -78,12 +91,12 @@ Totals RunSome(const Flags& flags, uint64_t job) {
   Totals totals;
   const Stopwatch watch;
   for (uint64_t i = job; i < flags.runs; i += flags.jobs) {
-    options.seed = flags.seed.value_or(flags.base) + i;
+    current = options.seed = flags.seed.value_or(flags.base) + i;
     const RunResult result = Run(options);
     ++totals.runs;
     if (!result.ok) ++totals.violations;
     for (const auto& [name, count] : result.probes) totals.probes[name] += count;
-    if (!result.ok || flags.seed) Report(options.seed, result);
+    if (!result.ok || flags.seed) Report(flags, options.seed, result);
     if (totals.runs % 1000 == 0) {
       Say(absl::StrFormat("job %d: %d runs, %d violations, %.1f runs/s", job, totals.runs,
                           totals.violations, static_cast<double>(totals.runs) / watch.seconds()));
@@ -114,17 +127,43 @@ void AddEncoded(const std::string& text, Totals& totals) {
   }
 }
 
-// Each job is a process of its own, which tells its totals through a pipe.
+// What several processes see: by job, the seed that runs.
+class CurrentSeeds {
+ public:
+  explicit CurrentSeeds(uint64_t jobs)
+      : bytes_(jobs * sizeof(uint64_t)),
+        seeds_(static_cast<uint64_t*>(
+            mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
+    WEFT_CHECK(seeds_ != MAP_FAILED, jobs);
+  }
+  ~CurrentSeeds() { munmap(seeds_, bytes_); }
+
+  CurrentSeeds(const CurrentSeeds&) = delete;
+  CurrentSeeds& operator=(const CurrentSeeds&) = delete;
+
+  volatile uint64_t& operator[](uint64_t job) { return seeds_[job]; }
+
+ private:
+  const size_t bytes_;
+  uint64_t* const seeds_;
+};
+
+// Each job is a process of its own, which tells its totals through a pipe. One that dies does so
+// of its seed.
 Totals RunInProcesses(const Flags& flags) {
+  CurrentSeeds current(flags.jobs);
+  std::map<pid_t, uint64_t> jobs;
   std::vector<int> pipes;
   for (uint64_t job = 0; job < flags.jobs; ++job) {
     int ends[2];
     if (pipe(ends) != 0) break;
-    if (fork() == 0) {
-      const std::string text = Encode(RunSome(flags, job));
+    const pid_t child = fork();
+    if (child == 0) {
+      const std::string text = Encode(RunSome(flags, job, current[job]));
       const bool told = write(ends[1], text.data(), text.size()) == ssize_t(text.size());
       _exit(told ? 0 : 1);
     }
+    jobs[child] = job;
     close(ends[1]);
     pipes.push_back(ends[0]);
   }
@@ -136,7 +175,13 @@ Totals RunInProcesses(const Flags& flags) {
     close(end);
     AddEncoded(text, totals);
   }
-  while (wait(nullptr) > 0) {
+  int status = 0;
+  for (pid_t child; (child = wait(&status)) > 0;) {
+    if (!WIFSIGNALED(status)) continue;
+    const uint64_t seed = current[jobs.at(child)];
+    ++totals.violations;
+    Say(absl::StrCat("seed ", seed, ": died: ", strsignal(WTERMSIG(status)),
+                     "\n  again: ", Again(flags, seed)));
   }
   return totals;
 }
@@ -153,7 +198,8 @@ int Main(const Flags& flags) {
   if (flags.list) return List();
   if (!flags.seed) Say(absl::StrCat("seeds ", flags.base, " to ", flags.base + flags.runs - 1));
   const Stopwatch watch;
-  const Totals totals = flags.jobs > 1 ? RunInProcesses(flags) : RunSome(flags, 0);
+  uint64_t current = 0;
+  const Totals totals = flags.seed ? RunSome(flags, 0, current) : RunInProcesses(flags);
   if (!flags.seed) {
     for (const auto& [name, count] : totals.probes) Say(absl::StrCat("probe ", name, ": ", count));
     for (const std::string& name : ProbesNeverReached(totals.probes)) {
