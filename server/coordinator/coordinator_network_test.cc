@@ -111,7 +111,7 @@ TEST_F(NetworkTest, Metrics) {
 TEST_F(NetworkTest, MetricsAddressInUse) {
   options_.metrics_address = "127.0.0.1:0";
   StartCoordinator();
-  auto store = SqliteStore::Open({.path = folder_ + "/other.db", .vfs = ""});
+  auto store = SqliteStore::Open({.path = folder_.File("other.db"), .vfs = ""});
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.metrics_address = coordinator_->metrics_address();
@@ -168,17 +168,18 @@ class TlsTest : public CoordinatorTestBase {
     Sign("host-a", "host-a", "URI:weft://cluster/hosts/host-a");
     Sign("nobody", "nobody", "DNS:nobody");
     options_.server.tls =
-        TlsFiles{folder_ + "/server.pem", folder_ + "/server.key", folder_ + "/ca.pem"};
+        TlsFiles{folder_.File("server.pem"), folder_.File("server.key"), folder_.File("ca.pem")};
     StartCoordinator();
   }
 
   void Shell(const std::string& command) {
-    const std::string line = absl::StrCat("cd ", folder_, " && { ", command, "; } >log 2>&1");
+    const std::string line =
+        absl::StrCat("cd ", folder_.path(), " && { ", command, "; } >log 2>&1");
     ASSERT_EQ(std::system(line.c_str()), 0) << line << "\n" << File("log");
   }
 
   void Sign(const std::string& file, const std::string& common_name, const std::string& san) {
-    std::ofstream(folder_ + "/extensions") << "subjectAltName=" << san << "\n";
+    std::ofstream(folder_.File("extensions")) << "subjectAltName=" << san << "\n";
     Shell(absl::StrCat("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ",
                        file, ".key -out request -subj /CN=", common_name,
                        " && openssl x509 -req -in request -CA ca.pem -CAkey ca.key "
@@ -188,7 +189,7 @@ class TlsTest : public CoordinatorTestBase {
 
   std::string File(const std::string& name) {
     std::ostringstream text;
-    text << std::ifstream(folder_ + "/" + name).rdbuf();
+    text << std::ifstream(folder_.File(name)).rdbuf();
     return text.str();
   }
 
@@ -235,10 +236,10 @@ TEST_F(TlsTest, WithoutACertificateNobodyConnects) {
 }
 
 TEST_F(TlsTest, MissingFile) {
-  auto store = SqliteStore::Open({.path = folder_ + "/other.db", .vfs = ""});
+  auto store = SqliteStore::Open({.path = folder_.File("other.db"), .vfs = ""});
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
-  options.server.tls->key = folder_ + "/absent.key";
+  options.server.tls->key = folder_.File("absent.key");
   SoleLeadership leadership(**store);
   const absl::Status status =
       Coordinator::Start(options, leadership, clock_, random_, programs_).status();

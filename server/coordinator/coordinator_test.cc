@@ -271,12 +271,12 @@ TEST_F(CoordinatorTest, Status) {
 }
 
 TEST_F(CoordinatorTest, ASecondCoordinatorOnTheSameStoreIsRefused) {
-  const auto second = SqliteStore::Open({.path = folder_ + "/store.db", .vfs = ""});
+  const auto second = SqliteStore::Open({.path = folder_.File("store.db"), .vfs = ""});
   EXPECT_EQ(ReasonOf(second.status()), v1::STORE_IN_USE);
 }
 
 TEST_F(CoordinatorTest, AddressInUse) {
-  auto store = SqliteStore::Open({.path = folder_ + "/other.db", .vfs = ""});
+  auto store = SqliteStore::Open({.path = folder_.File("other.db"), .vfs = ""});
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.server.listen = {coordinator_->addresses().front()};
@@ -287,7 +287,7 @@ TEST_F(CoordinatorTest, AddressInUse) {
 }
 
 TEST_F(CoordinatorTest, AnAddressThatOthersReachNeedsTls) {
-  auto store = SqliteStore::Open({.path = folder_ + "/other.db", .vfs = ""});
+  auto store = SqliteStore::Open({.path = folder_.File("other.db"), .vfs = ""});
   ASSERT_TRUE(store.ok()) << store.status();
   CoordinatorOptions options = options_;
   options.server.listen = {"0.0.0.0:0"};

@@ -28,6 +28,7 @@
 #include "server/platform/fake_clock.h"
 #include "server/platform/fake_program.h"
 #include "server/platform/fake_random.h"
+#include "server/platform/linux/temp_dir.h"
 #include "server/rpc/status.h"
 #include "server/store/sqlite_store.h"
 
@@ -57,16 +58,13 @@ inline v1::DeviceInventory OneDevice() {
 class CoordinatorTestBase : public testing::Test {
  protected:
   CoordinatorTestBase() {
-    char folder[] = "/tmp/weft-coordinator-XXXXXX";
-    EXPECT_NE(mkdtemp(folder), nullptr);
-    folder_ = folder;
     options_.server.listen = {"127.0.0.1:0"};
     options_.core.version = "test";
   }
   ~CoordinatorTestBase() override { StopCoordinator(); }
 
   void StartCoordinator() {
-    auto store = SqliteStore::Open({.path = folder_ + "/store.db", .vfs = ""});
+    auto store = SqliteStore::Open({.path = folder_.File("store.db"), .vfs = ""});
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
     leadership_ = std::make_unique<SoleLeadership>(*store_);
@@ -132,7 +130,7 @@ class CoordinatorTestBase : public testing::Test {
     return Call<v1::SegmentService>(&v1::SegmentService::Stub::CreateSegment, request, segment);
   }
 
-  std::string folder_;
+  TempDir folder_;
   CoordinatorOptions options_;
   FakeClock clock_;
   FakeRandom random_;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "gtest/gtest.h"
+#include "server/platform/linux/temp_dir.h"
 #include "server/store/child_process.h"
 #include "server/store/sqlite_store.h"
 #include "server/store/store_test_util.h"
@@ -58,8 +59,8 @@ class SqliteStoreKillTest : public testing::Test {
     }
   }
 
-  ScopedFolder folder_;
-  std::string path_ = folder_.path() + "/store.db";
+  TempDir folder_;
+  std::string path_ = folder_.File("store.db");
   std::mt19937_64 random_{20};
 };
 
@@ -80,7 +81,7 @@ TEST_F(SqliteStoreKillTest, AcknowledgedTransactionsSurviveAndNoneIsHalved) {
 // whole ones, and the store says what it has.
 TEST_F(SqliteStoreKillTest, DamagedEndOfTheWalLosesOnlyWholeTransactions) {
   const uint64_t acknowledged = RunAndKill(40);
-  const std::string original = folder_.path() + "/original.db";
+  const std::string original = folder_.File("original.db");
   CopyTo(original);
   const uint64_t wal_bytes = std::filesystem::file_size(original + "-wal");
   ASSERT_GT(wal_bytes, 0u);

@@ -9,6 +9,7 @@
 
 #include "gtest/gtest.h"
 #include "server/core/errors.h"
+#include "server/platform/linux/temp_dir.h"
 #include "server/store/fault_vfs.h"
 #include "server/store/sqlite_store.h"
 #include "server/store/store_test_util.h"
@@ -55,8 +56,8 @@ class SqliteStorePowerTest : public testing::Test {
   }
 
   FaultVfs vfs_{kVfs};
-  ScopedFolder folder_;
-  const SqliteStoreOptions options_ = {.path = folder_.path() + "/store.db", .vfs = kVfs};
+  TempDir folder_;
+  const SqliteStoreOptions options_ = {.path = folder_.File("store.db"), .vfs = kVfs};
   std::unique_ptr<SqliteStore> store_;
   uint64_t acknowledged_ = 0;
   WorkloadModel model_{kWorkload};

@@ -19,6 +19,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/core/errors.h"
+#include "server/platform/linux/temp_dir.h"
 #include "server/store/child_process.h"
 #include "server/store/store_test_util.h"
 #include "server/store/store_workload.h"
@@ -99,8 +100,8 @@ class SqliteStoreTest : public testing::Test {
     }
   }
 
-  ScopedFolder folder_;
-  std::string path_ = folder_.path() + "/store.db";
+  TempDir folder_;
+  std::string path_ = folder_.File("store.db");
 };
 
 TEST_F(SqliteStoreTest, FilesAreForTheOwnerAlone) {
@@ -127,7 +128,7 @@ TEST_F(SqliteStoreTest, FileMayBeReachedThroughASymbolicLink) {
     ChildProcess child({std::getenv("STORE_PROCESS"), target, "1"});
     for (int i = 0; i < 5; ++i) ASSERT_TRUE(child.ReadNumber().has_value());
   }
-  path_ = folder_.path() + "/link.db";
+  path_ = folder_.File("link.db");
   std::filesystem::create_symlink(target, path_);
   const auto store = MustOpen();
   ASSERT_NE(store, nullptr);
@@ -225,7 +226,7 @@ TEST_F(SqliteStoreTest, TruncatedFileIsFoundAtOpen) {
 }
 
 TEST_F(SqliteStoreTest, MissingFolderIsNamed) {
-  path_ = folder_.path() + "/none/store.db";
+  path_ = folder_.File("none/store.db");
   const absl::Status status = OpenError();
   EXPECT_TRUE(absl::IsNotFound(status)) << status;
 }
@@ -242,7 +243,7 @@ TEST_F(SqliteStoreTest, ReadOnlyFolderIsNamed) {
 TEST_F(SqliteStoreTest, FullDiskRefusesCommitsUntilThereIsSpace) {
   ScopedMount mount(folder_.path(), "size=1m");
   if (!mount.mounted()) GTEST_SKIP() << "cannot mount a tmpfs: " << mount.error();
-  const std::string ballast = folder_.path() + "/ballast";
+  const std::string ballast = folder_.File("ballast");
   std::ofstream(ballast) << std::string(512 << 10, 'x');
   const auto store = MustOpen();
   uint64_t count = 0;
@@ -265,7 +266,7 @@ TEST_F(SqliteStoreTest, FullDiskRefusesCommitsUntilThereIsSpace) {
 TEST_F(SqliteStoreTest, NoSpaceToCreateIsNamed) {
   ScopedMount mount(folder_.path(), "size=8k");
   if (!mount.mounted()) GTEST_SKIP() << "cannot mount a tmpfs: " << mount.error();
-  std::ofstream(folder_.path() + "/ballast") << std::string(4096, 'x');
+  std::ofstream(folder_.File("ballast")) << std::string(4096, 'x');
   const absl::Status status = OpenError();
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
 }

@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/platform/linux/temp_dir.h"
 #include "server/store/sqlite_store.h"
 #include "server/store/store.h"
 
@@ -23,21 +23,10 @@ namespace {
 constexpr char kFloorName[] = "BM_PwriteAndDatasync4KiB";
 constexpr size_t kValueBytes = 256;
 
-class Folder {
- public:
-  Folder() {
-    const char* base = getenv("TEST_TMPDIR");
-    path_ = absl::StrCat(base == nullptr ? "/var/tmp" : base, "/weft-benchmark-XXXXXX");
-    if (mkdtemp(path_.data()) == nullptr) abort();
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+std::string Parent() {
+  const char* const given = getenv("TEST_TMPDIR");
+  return given == nullptr ? "/var/tmp" : given;
+}
 
 std::string Key(uint64_t number) {
   return absl::StrCat("/weft/v1/segments/", absl::Dec(number, absl::kZeroPad12));
@@ -45,8 +34,8 @@ std::string Key(uint64_t number) {
 
 // Writes the same 1 MiB over and over, as a WAL in its steady state does.
 void BM_PwriteAndDatasync4KiB(benchmark::State& state) {
-  const Folder folder;
-  std::string path = folder.path() + "/floorXXXXXX";
+  const TempDir folder(Parent());
+  std::string path = folder.File("floorXXXXXX");
   const int fd = mkstemp(path.data());
   const std::vector<char> file(1 << 20, 'x');
   bool ok = pwrite(fd, file.data(), file.size(), 0) == static_cast<ssize_t>(file.size()) &&
@@ -63,8 +52,8 @@ BENCHMARK(BM_PwriteAndDatasync4KiB)->UseRealTime();
 
 // Commits range(0) puts at a time into a store of range(1) records.
 void BM_Commit(benchmark::State& state) {
-  const Folder folder;
-  const auto store = SqliteStore::Open({.path = folder.path() + "/store.db", .vfs = ""});
+  const TempDir folder(Parent());
+  const auto store = SqliteStore::Open({.path = folder.File("store.db"), .vfs = ""});
   if (!store.ok()) return state.SkipWithError(store.status().ToString().c_str());
   const uint64_t records = state.range(1);
   for (uint64_t first = 0; first < records; first += 1000) {
@@ -89,8 +78,8 @@ void BM_Commit(benchmark::State& state) {
 BENCHMARK(BM_Commit)->ArgsProduct({{1, 8, 32}, {10'000, 100'000}})->UseRealTime();
 
 void BM_ScanAll(benchmark::State& state) {
-  const Folder folder;
-  const auto store = SqliteStore::Open({.path = folder.path() + "/store.db", .vfs = ""});
+  const TempDir folder(Parent());
+  const auto store = SqliteStore::Open({.path = folder.File("store.db"), .vfs = ""});
   if (!store.ok()) return state.SkipWithError(store.status().ToString().c_str());
   for (int64_t first = 0; first < state.range(0); first += 1000) {
     Transaction transaction;

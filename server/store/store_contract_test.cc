@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/core/errors.h"
+#include "server/platform/linux/temp_dir.h"
 #include "server/store/etcd/etcd_server.h"
 #include "server/store/etcd/etcd_store.h"
 #include "server/store/faulty_store.h"
@@ -55,7 +56,7 @@ Opener MakeFaulty(const std::string&) {
 
 // For all tests together, from the first that needs them: each test has keys of its own.
 struct SharedEtcd {
-  ScopedFolder folder;
+  TempDir folder;
   EtcdServers servers{folder.path(), 3};
 };
 std::unique_ptr<SharedEtcd> shared_etcd;
@@ -95,7 +96,7 @@ class StoreContractTest : public testing::TestWithParam<StoreKind> {
     return result.ok() ? result->revision : 0;
   }
 
-  ScopedFolder folder_;
+  TempDir folder_;
   Opener open_;
   std::unique_ptr<Store> store_;
 };

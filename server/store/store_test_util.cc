@@ -1,8 +1,5 @@
 #include "server/store/store_test_util.h"
 
-#include <stdlib.h>
-
-#include <filesystem>
 #include <utility>
 
 namespace weft {
@@ -37,11 +34,5 @@ std::string ValueOf(Store& store, std::string_view key) {
   }
   return "(none)";
 }
-
-ScopedFolder::ScopedFolder() : path_(testing::TempDir() + "storeXXXXXX") {
-  if (mkdtemp(path_.data()) == nullptr) ADD_FAILURE() << "cannot make " << path_;
-}
-
-ScopedFolder::~ScopedFolder() { std::filesystem::remove_all(path_); }
 
 }  // namespace weft

@@ -35,20 +35,6 @@ std::vector<std::string> KeysOf(Store& store, std::string_view prefix = "");
 // The value of `key`, or "(none)".
 std::string ValueOf(Store& store, std::string_view key);
 
-// An empty folder of its own, deleted with everything in it.
-class ScopedFolder {
- public:
-  ScopedFolder();
-  ScopedFolder(const ScopedFolder&) = delete;
-  ScopedFolder& operator=(const ScopedFolder&) = delete;
-  ~ScopedFolder();
-
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 }  // namespace weft
 
 #endif  // WEFT_SERVER_STORE_STORE_TEST_UTIL_H_

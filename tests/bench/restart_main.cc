@@ -24,6 +24,7 @@
 #include "proto/weft/v1/cluster.grpc.pb.h"
 #include "server/core/check.h"
 #include "server/core/core_test_util.h"
+#include "server/platform/linux/temp_dir.h"
 #include "server/store/etcd/etcd_server.h"
 #include "server/store/etcd/etcd_store.h"
 #include "server/store/schema.h"
@@ -122,8 +123,6 @@ int main(int argc, char** argv) {
   CLI::App app("How long a coordinator takes until it serves.");
   app.add_option("--segments", segments)->check(CLI::PositiveNumber)->capture_default_str();
   CLI11_PARSE(app, argc, argv);
-  std::string folder = "/tmp/weft.XXXXXX";
-  WEFT_CHECK(mkdtemp(folder.data()) != nullptr, folder);
-  weft::Run(folder, segments);
-  std::filesystem::remove_all(folder);
+  const weft::TempDir folder;
+  weft::Run(folder.path(), segments);
 }

@@ -11,7 +11,6 @@
 #include <atomic>
 #include <cstdlib>
 #include <deque>
-#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -28,6 +27,7 @@
 #include "proto/weft/v1/cluster.grpc.pb.h"
 #include "proto/weft/v1/pool.grpc.pb.h"
 #include "server/core/check.h"
+#include "server/platform/linux/temp_dir.h"
 #include "server/rpc/node/grpc_transport.h"
 #include "tests/integration/process.h"
 
@@ -252,9 +252,6 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
-  std::string folder = "/tmp/weft.XXXXXX";
-  WEFT_CHECK(mkdtemp(folder.data()) != nullptr, folder);
-  const int code = weft::Run(flags, folder);
-  std::filesystem::remove_all(folder);
-  return code;
+  const weft::TempDir folder;
+  return weft::Run(flags, folder.path());
 }

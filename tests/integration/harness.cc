@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -30,12 +29,6 @@ namespace {
 // Far more than any of it takes: only a test that fails waits for so long.
 constexpr absl::Duration kPatience = absl::Minutes(1);
 
-std::string MakeFolder() {
-  std::string folder = "/tmp/weft.XXXXXX";
-  WEFT_CHECK(mkdtemp(folder.data()) != nullptr, folder);
-  return folder;
-}
-
 std::string ProgramPath(const std::string& given, const char* variable) {
   if (!given.empty()) return given;
   const char* const path = getenv(variable);
@@ -53,7 +46,7 @@ bool IsAttached(const v1::Device& device, const std::string& host) {
 
 }  // namespace
 
-Cluster::Cluster(ClusterOptions options) : options_(std::move(options)), folder_(MakeFolder()) {
+Cluster::Cluster(ClusterOptions options) : options_(std::move(options)) {
   options_.coordinator_path = ProgramPath(options_.coordinator_path, "WEFT_COORDINATOR");
   options_.weftd_path = ProgramPath(options_.weftd_path, "WEFTD");
   auto admin = sdk::RpcClient::Make({.address = coordinator_address(), .timeout = kPatience});
@@ -64,14 +57,11 @@ Cluster::Cluster(ClusterOptions options) : options_(std::move(options)), folder_
 Cluster::~Cluster() {
   hosts_.clear();
   coordinator_.reset();
-  if (keep_folder_) return;
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
 }
 
 const std::string& Cluster::KeepFolder() {
-  keep_folder_ = true;
-  return folder_;
+  folder_.Keep();
+  return folder_.path();
 }
 
 std::unique_ptr<Process> Cluster::Launch(std::vector<std::string> arguments,

@@ -17,6 +17,7 @@
 #include "client/sdk/weft.h"
 #include "proto/weft/v1/device.pb.h"
 #include "server/core/types.h"
+#include "server/platform/linux/temp_dir.h"
 #include "tests/integration/process.h"
 
 namespace weft {
@@ -84,7 +85,7 @@ class Cluster {
   // connected to it.
   static absl::StatusOr<std::unique_ptr<sdk::RpcClient>> ConnectLocal(sdk::Client& client);
 
-  std::string File(const std::string& name) const { return folder_ + "/" + name; }
+  std::string File(const std::string& name) const { return folder_.File(name); }
   std::string device_path(int index) const;
   std::string device_name(int index) const;  // "mem0"
   std::string fd_socket(const std::string& host) const { return File(host + "/weftd.sock"); }
@@ -101,8 +102,7 @@ class Cluster {
 
   ClusterOptions options_;
   std::vector<std::string> coordinator_flags_;
-  std::string folder_;
-  bool keep_folder_ = false;
+  TempDir folder_;
   std::unique_ptr<Process> coordinator_;
   std::map<std::string, std::unique_ptr<Process>> hosts_;
   std::unique_ptr<sdk::RpcClient> admin_;

@@ -4,29 +4,19 @@
 #include <utility>
 
 #include "absl/strings/str_split.h"
-#include "grpcpp/create_channel.h"
-#include "grpcpp/support/channel_arguments.h"
 #include "server/core/errors.h"
+#include "server/rpc/channel.h"
 
 namespace weft::sdk {
 namespace {
 
-constexpr int kReconnectMsInitial = 50;
-constexpr int kReconnectMsMax = 1000;
-// Finds a dead server in 20 s; not more often than servers allow.
-constexpr int kKeepaliveMs = 10'000;
+// Keeps alive no more often than servers allow.
+constexpr ChannelTimes kTimes = {.connect = absl::Seconds(3),
+                                 .max_pause = absl::Seconds(1),
+                                 .keepalive = absl::Seconds(10),
+                                 .keepalive_timeout = absl::Seconds(10)};
 // Of the addresses given and those of leaders.
 constexpr size_t kMaxEndpoints = 16;
-
-std::shared_ptr<grpc::Channel> MakeChannel(
-    const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMsInitial);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMsMax);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
-  return grpc::CreateCustomChannel(address, credentials, arguments);
-}
 
 }  // namespace
 
@@ -37,7 +27,7 @@ Endpoints::Endpoints(std::string addresses, std::shared_ptr<grpc::ChannelCredent
 }
 
 void Endpoints::Add(std::string address) {
-  std::shared_ptr<grpc::Channel> channel = MakeChannel(address, credentials_);
+  std::shared_ptr<grpc::Channel> channel = MakeChannel(address, credentials_, kTimes);
   endpoints_.push_back({std::move(address), std::move(channel)});
 }
 

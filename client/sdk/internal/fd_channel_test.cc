@@ -16,6 +16,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/core/errors.h"
+#include "server/platform/linux/temp_dir.h"
 
 namespace weft::sdk {
 namespace {
@@ -49,18 +50,10 @@ Deadline Minute() { return Deadline::After(absl::Minutes(1)); }
 // A server, a channel to it, and the thread that runs the channel.
 class FdChannelTest : public ::testing::Test {
  protected:
-  FdChannelTest() {
-    char directory[] = "/tmp/weft-XXXXXX";
-    directory_ = mkdtemp(directory);
-    path_ = absl::StrCat(directory_, "/fd.sock");
-  }
-
   ~FdChannelTest() override {
     if (channel_ != nullptr) channel_->Shutdown();
     if (runner_.joinable()) runner_.join();
     server_.reset();
-    unlink(path_.c_str());
-    rmdir(directory_.c_str());
   }
 
   // `serve` sees everything after Hello.
@@ -106,8 +99,8 @@ class FdChannelTest : public ::testing::Test {
     return seen_;
   }
 
-  std::string directory_;
-  std::string path_;
+  const TempDir folder_;
+  const std::string path_ = folder_.File("fd.sock");
   std::unique_ptr<FdServer> server_;
   std::unique_ptr<FdChannel> channel_;
   std::thread runner_;

@@ -23,20 +23,9 @@ UniqueFd MakeFile(const std::string& name, uint64_t size_bytes) {
 
 }  // namespace
 
-FakeWeftd::FakeWeftd() {
-  // A socket's path is too short for the usual test directories.
-  char directory[] = "/tmp/weft-XXXXXX";
-  WEFT_CHECK(mkdtemp(directory) != nullptr);
-  directory_ = directory;
-  socket_path_ = absl::StrCat(directory_, "/fd.sock");
-  grpc_path_ = absl::StrCat(directory_, "/grpc.sock");
-  Start();
-}
+FakeWeftd::FakeWeftd() { Start(); }
 
-FakeWeftd::~FakeWeftd() {
-  Stop();
-  rmdir(directory_.c_str());
-}
+FakeWeftd::~FakeWeftd() { Stop(); }
 
 void FakeWeftd::Start() {
   server_ = std::make_unique<FdServer>(

@@ -18,6 +18,7 @@
 #include "client/sdk/testing/fd_server.h"
 #include "proto/weft/v1/node.pb.h"
 #include "proto/weft/v1/segment.pb.h"
+#include "server/platform/linux/temp_dir.h"
 
 namespace weft::sdk {
 
@@ -74,9 +75,9 @@ class FakeWeftd {
                                      const std::set<std::string>& but) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  std::string directory_;
-  std::string socket_path_;
-  std::string grpc_path_;
+  const TempDir folder_;
+  const std::string socket_path_ = folder_.File("fd.sock");
+  const std::string grpc_path_ = folder_.File("grpc.sock");
   bool kmod_ = false;
   mutable absl::Mutex mu_;
   Interceptor interceptor_ ABSL_GUARDED_BY(mu_);

@@ -12,20 +12,27 @@
 
 namespace weft {
 
-// Made under /tmp; removed with all that is in it.
+// Made under `parent`; removed with all that is in it, unless Keep was called. The path of a
+// socket has to be short: Bazel's own folder for a test is too deep for one.
 class TempDir {
  public:
-  TempDir() { WEFT_CHECK(mkdtemp(path_.data()) != nullptr, path_); }
+  explicit TempDir(const std::string& parent = "/tmp") : path_(parent + "/weft.XXXXXX") {
+    WEFT_CHECK(mkdtemp(path_.data()) != nullptr, path_);
+  }
   ~TempDir() {
     std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
+    if (!keep_) std::filesystem::remove_all(path_, ignored);
   }
   TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
 
+  const std::string& path() const { return path_; }
   std::string File(const std::string& name) const { return path_ + "/" + name; }
+  void Keep() { keep_ = true; }
 
  private:
-  std::string path_ = "/tmp/weft.XXXXXX";
+  std::string path_;
+  bool keep_ = false;
 };
 
 }  // namespace weft

@@ -11,11 +11,11 @@
 #include "absl/time/time.h"
 #include "grpc/support/time.h"
 #include "grpcpp/client_context.h"
-#include "grpcpp/create_channel.h"
 #include "proto/weft/v1/device.grpc.pb.h"
 #include "proto/weft/v1/grant.grpc.pb.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
+#include "server/rpc/channel.h"
 #include "server/rpc/client_credentials.h"
 #include "server/rpc/identity.h"
 #include "server/rpc/node/grpc_session_stream.h"
@@ -24,32 +24,14 @@
 namespace weft {
 namespace {
 
-// A coordinator that restarts is back within a second: gRPC's own pause of up to two
-// minutes would outlast the lease.
-constexpr int kFirstReconnectMs = 50;
-constexpr int kMaxReconnectMs = 500;
-// How long one attempt to connect may take: what gRPC does with its least pause.
-constexpr int kConnectTimeoutMs = 3'000;
-// Finds a dead coordinator in well under a lease of 10 s.
-constexpr int kKeepaliveMs = 10'000;
-constexpr int kKeepaliveTimeoutMs = 3'000;
+// Finds a dead coordinator in well under a lease of 10 s, and one that restarts, which is back
+// within a second, soon.
+constexpr ChannelTimes kTimes = {.connect = absl::Seconds(3),
+                                 .max_pause = absl::Milliseconds(500),
+                                 .keepalive = absl::Seconds(10),
+                                 .keepalive_timeout = absl::Seconds(3)};
 // Of the addresses given and those of leaders.
 constexpr size_t kMaxEndpoints = 16;
-
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
-                                           const std::optional<TlsFiles>& tls) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  // Two daemons in one test process must not share a connection.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetMaxReceiveMessageSize(-1);
-  return grpc::CreateCustomChannel(address, ClientCredentials(tls), arguments);
-}
 
 }  // namespace
 
@@ -107,7 +89,7 @@ GrpcTransport::GrpcTransport(const std::vector<std::string>& addresses,
 }
 
 void GrpcTransport::Add(const std::string& address) {
-  endpoints_.push_back({address, MakeChannel(address, tls_)});
+  endpoints_.push_back({address, MakeChannel(address, ClientCredentials(tls_), kTimes)});
 }
 
 GrpcTransport::~GrpcTransport() { calls_->Close(); }

@@ -5,10 +5,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "grpc/support/time.h"
-#include "grpcpp/create_channel.h"
-#include "grpcpp/support/channel_arguments.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
+#include "server/rpc/channel.h"
 #include "third_party/etcd/rpc.grpc.pb.h"
 
 namespace weft {
@@ -21,28 +20,11 @@ namespace pb = etcdserverpb;
 constexpr absl::Duration kAttemptTimeout = absl::Milliseconds(700);
 // Longer: after it, nobody knows whether the transaction was committed.
 constexpr absl::Duration kTxnTimeout = absl::Milliseconds(2'500);
-constexpr int kReconnectMsInitial = 50;
-constexpr int kReconnectMsMax = 500;
-// gRPC's "minimum backoff" is how long connecting may take.
-constexpr int kConnectMs = 1'000;
 // etcd breaks connections that ping more often than every 5 s.
-constexpr int kKeepaliveMs = 6'000;
-constexpr int kKeepaliveTimeoutMs = 2'000;
-
-std::shared_ptr<grpc::Channel> MakeChannel(
-    const std::string& endpoint, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
-  grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMsInitial);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMsMax);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
-  // A transaction is never repeated behind our back.
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetMaxReceiveMessageSize(-1);
-  return grpc::CreateCustomChannel(endpoint, credentials, arguments);
-}
+constexpr ChannelTimes kTimes = {.connect = absl::Seconds(1),
+                                 .max_pause = absl::Milliseconds(500),
+                                 .keepalive = absl::Seconds(6),
+                                 .keepalive_timeout = absl::Seconds(2)};
 
 absl::Status ShutDown() { return absl::CancelledError("etcd: this program is stopping"); }
 
@@ -128,7 +110,7 @@ EtcdClient::EtcdClient(const std::vector<std::string>& endpoints,
                        const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   WEFT_CHECK(!endpoints.empty());
   for (const std::string& endpoint : endpoints) {
-    channels_.push_back(MakeChannel(endpoint, credentials));
+    channels_.push_back(MakeChannel(endpoint, credentials, kTimes));
   }
 }
 

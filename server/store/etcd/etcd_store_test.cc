@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "server/core/errors.h"
 #include "server/platform/linux/clock.h"
+#include "server/platform/linux/temp_dir.h"
 #include "server/store/etcd/etcd_leadership.h"
 #include "server/store/etcd/etcd_server.h"
 #include "server/store/store_test_util.h"
@@ -50,7 +51,7 @@ class EtcdStoreTest : public testing::Test {
     return client_;
   }
 
-  ScopedFolder folder_;
+  TempDir folder_;
   std::unique_ptr<EtcdServers> servers_;
   std::shared_ptr<EtcdClient> client_;
   EtcdTermOptions options_{.prefix = "/t", .address = "here:1", .ttl = absl::Minutes(10)};
