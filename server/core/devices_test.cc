@@ -1,5 +1,7 @@
 #include "server/core/devices.h"
 
+#include <set>
+
 #include "gtest/gtest.h"
 #include "server/core/core_test_util.h"
 #include "server/core/errors.h"
@@ -256,6 +258,49 @@ TEST(DevicesTest, ANewcomerThatDoesNotAnswerDoesNotHoldUpOthers) {
   AdvanceAlive(cluster, absl::Seconds(10));
   cluster.Settle();
   EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_ATTACHED);
+}
+
+// A host that was given up because it was slow may still do what it was told.
+TEST(DevicesTest, AWriteOfAProofThatEndedDoesNotSpoilTheNext) {
+  TestCluster cluster;
+  const std::string device = cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.RegisterHost("b");
+  cluster.Settle();
+  cluster.frozen = {"a", "c"};
+  cluster.RegisterHost("c");
+  const auto late = cluster.assigned["a"];
+  ASSERT_EQ(late.size(), 1u);
+  AdvanceAlive(cluster, absl::Seconds(10));
+  cluster.Settle();  // "b" writes in its place
+  v1::NodeMessage report;
+  ASSERT_TRUE(cluster.Work("a", late.begin()->second, report));
+  cluster.frozen = {"a"};
+  cluster.Settle();
+  EXPECT_EQ(StateOf(cluster, device, "c"), v1::ATTACHMENT_ATTACHED);
+}
+
+TEST(DevicesTest, NoSlotIsWrittenAgainSoonEvenAfterARestart) {
+  TestCluster cluster;
+  cluster.AddDevice(64);
+  cluster.RegisterHost("a");
+  cluster.RegisterHost("b");
+  cluster.Settle();
+  std::set<uint32_t> slots{cluster.state().devices.begin()->second.record.last_nonce_slot()};
+  cluster.frozen = {"a", "b", "c"};
+  cluster.RegisterHost("c");
+  const auto expect_new_slot = [&] {
+    const auto& exchange = cluster.state().devices.begin()->second.exchange;
+    ASSERT_TRUE(exchange.has_value());
+    ASSERT_EQ(exchange->step, Exchange::Step::kHolderWrites);
+    EXPECT_TRUE(slots.insert(exchange->slot).second) << exchange->slot;
+  };
+  expect_new_slot();
+  cluster.Restart();
+  cluster.RegisterHost("c");
+  expect_new_slot();
+  AdvanceAlive(cluster, absl::Seconds(10));
+  expect_new_slot();
 }
 
 TEST(DevicesTest, WhatALiveHostMayStillProveIsNotLost) {

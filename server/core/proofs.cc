@@ -35,8 +35,12 @@ std::string KeyOf(const DeviceState& device) {
 
 bool IsWrite(Step step) { return step == Step::kHolderWrites || step == Step::kNewcomerWrites; }
 
-uint32_t SlotAfterLast(const DeviceState& device, uint32_t distance) {
-  return (device.record.last_nonce_slot() + distance) % device.record.exchange_slots();
+// Where the next challenge is written: not where the last nonce must stay, and long not where one
+// before it was, which a slow host may still write.
+uint32_t NextSlot(const store::v1::DeviceRecord& record) {
+  const uint32_t slots = record.exchange_slots();
+  const uint32_t next = (record.last_challenge_slot() + 1) % slots;
+  return next == record.last_nonce_slot() ? (next + 1) % slots : next;
 }
 
 // The first host, in order, that waits for a proof, or has one; empty: none.
@@ -70,9 +74,11 @@ void EnterStep(State& state, const Context& context, DeviceState& device, Step s
   changes.Assign(ActorOf(exchange), ExchangeAssignment(device));
 }
 
-void EnterWrite(State& state, const Context& context, DeviceState& device, Step step, uint32_t slot,
+void EnterWrite(State& state, const Context& context, DeviceState& device, Step step,
                 Changes& changes) {
-  device.exchange->slot = slot;
+  device.exchange->slot = NextSlot(device.record);
+  device.record.set_last_challenge_slot(device.exchange->slot);
+  changes.Put(keys::Device(DeviceIdOf(device)), device.record);
   device.exchange->nonce = state.options.random_uuid();
   EnterStep(state, context, device, step, changes);
 }
@@ -157,9 +163,9 @@ void AdvanceProofs(State& state, const Context& context, DeviceState& device, Ch
   device.exchange->newcomer = newcomer;
   device.exchange->holder = FirstAlive(state, device, v1::ATTACHMENT_ATTACHED);
   if (!device.exchange->holder.empty()) {
-    EnterWrite(state, context, device, Step::kHolderWrites, SlotAfterLast(device, 1), changes);
+    EnterWrite(state, context, device, Step::kHolderWrites, changes);
   } else if (device.record.last_nonce().empty()) {
-    EnterWrite(state, context, device, Step::kNewcomerWrites, SlotAfterLast(device, 1), changes);
+    EnterWrite(state, context, device, Step::kNewcomerWrites, changes);
   } else {
     device.exchange->slot = device.record.last_nonce_slot();
     device.exchange->nonce = NonceFrom(device.record.last_nonce());
@@ -205,15 +211,13 @@ void ContinueProof(State& state, const Context& context, DeviceState& device,
   } else {
     switch (exchange.step) {
       case Step::kReadLastNonce:
-        EnterWrite(state, context, device, Step::kNewcomerWrites, SlotAfterLast(device, 1),
-                   changes);
+        EnterWrite(state, context, device, Step::kNewcomerWrites, changes);
         return;
       case Step::kHolderWrites:
         EnterStep(state, context, device, Step::kNewcomerReads, changes);
         return;
       case Step::kNewcomerReads:
-        EnterWrite(state, context, device, Step::kNewcomerWrites, SlotAfterLast(device, 2),
-                   changes);
+        EnterWrite(state, context, device, Step::kNewcomerWrites, changes);
         return;
       case Step::kNewcomerWrites:
         if (!exchange.holder.empty()) {
