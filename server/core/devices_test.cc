@@ -7,6 +7,7 @@
 #include "server/core/errors.h"
 #include "server/core/pools.h"
 #include "server/core/segments.h"
+#include "server/core/sessions.h"
 
 namespace weft {
 namespace {
@@ -36,6 +37,33 @@ TEST(DevicesTest, HostsThatSeeTheSameMemoryAreAttached) {
   cluster.Settle();
   EXPECT_EQ(StateOf(cluster, device, "a"), v1::ATTACHMENT_ATTACHED);
   EXPECT_EQ(StateOf(cluster, device, "b"), v1::ATTACHMENT_ATTACHED);
+}
+
+// The limits of the store in etcd.
+TEST(DevicesTest, TheLargestInventoryAndPoolFitInOneTransaction) {
+  TestCluster cluster;
+  for (int i = 0; i < 1024; ++i) cluster.AddDevice(64);
+  const auto expect_fits = [](const Changes& changes) {
+    size_t bytes = 0;
+    for (const auto& [key, value] : changes.mutations) bytes += key.size() + value->size();
+    EXPECT_LE(changes.mutations.size(), 3844);
+    EXPECT_LE(bytes, 896 << 10);
+  };
+  const auto registered = cluster.Run([&](State& state, const Context& context, Changes& changes) {
+    auto session = Register(state, context, cluster.RegisterRequest("a", 1, 1), changes);
+    expect_fits(changes);
+    return session;
+  });
+  ASSERT_TRUE(registered.ok()) << registered.status();
+  v1::CreatePoolRequest request;
+  request.set_pool_id("fam");
+  for (int i = 0; i < 64; ++i) request.add_devices("devices/" + cluster.devices[i].uuid());
+  const auto created = cluster.Run([&](State& state, const Context& context, Changes& changes) {
+    auto pool = CreatePool(state, context, request, changes);
+    expect_fits(changes);
+    return pool;
+  });
+  ASSERT_TRUE(created.ok()) << created.status();
 }
 
 TEST(DevicesTest, AClonedDeviceIsCaught) {

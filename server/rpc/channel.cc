@@ -1,5 +1,8 @@
 #include "server/rpc/channel.h"
 
+#include <cstdint>
+
+#include "grpc/support/time.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/support/channel_arguments.h"
 
@@ -7,6 +10,7 @@ namespace weft {
 namespace {
 
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
+constexpr int64_t kConnectionMs = 300;
 
 }  // namespace
 
@@ -27,6 +31,17 @@ std::shared_ptr<grpc::Channel> MakeChannel(
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetMaxReceiveMessageSize(-1);
   return grpc::CreateCustomChannel(address, credentials, arguments);
+}
+
+void AwaitConnection(grpc::Channel& channel) {
+  const gpr_timespec deadline =
+      gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(kConnectionMs, GPR_TIMESPAN));
+  grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
+  while (state != GRPC_CHANNEL_READY && channel.WaitForStateChange(state, deadline)) {
+    const grpc_connectivity_state before = state;
+    state = channel.GetState(/*try_to_connect=*/true);
+    if (before == GRPC_CHANNEL_CONNECTING && state == GRPC_CHANNEL_TRANSIENT_FAILURE) return;
+  }
 }
 
 }  // namespace weft

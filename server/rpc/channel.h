@@ -13,7 +13,7 @@
 namespace weft {
 
 struct ChannelTimes {
-  // An attempt to connect may take so long.
+  // An attempt to connect may take so long, pauses between calls included.
   absl::Duration connect;
   // The longest pause between two of them; the first is 50 ms. gRPC's own of up to two minutes
   // would outlast a lease.
@@ -30,6 +30,11 @@ struct ChannelTimes {
 std::shared_ptr<grpc::Channel> MakeChannel(
     const std::string& address, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
     const ChannelTimes& times);
+
+// For blocking calls, before each: waits a moment until the channel is connected, or an attempt
+// to connect has failed. Without it a call over a channel that has lost its connection fails at
+// once, and since gRPC gets on with connecting only while somebody waits, so would all others.
+void AwaitConnection(grpc::Channel& channel);
 
 }  // namespace weft
 

@@ -13,6 +13,7 @@
 #include "grpcpp/security/tls_certificate_provider.h"
 #include "grpcpp/security/tls_credentials_options.h"
 #include "server/core/errors.h"
+#include "server/rpc/channel.h"
 #include "server/rpc/status.h"
 
 namespace weft::sdk {
@@ -59,6 +60,7 @@ absl::Status RpcClient::Repeat(Attempt attempt, absl::Duration attempt_timeout) 
   for (;;) {
     const std::shared_ptr<grpc::Channel> channel = endpoints_.current();
     const bool several = endpoints_.several();
+    AwaitConnection(*channel);
     grpc::ClientContext context;
     context.set_deadline(
         ToGrpc(several ? Deadline::After(std::min(attempt_timeout, deadline.left())) : deadline));

@@ -21,7 +21,7 @@ constexpr absl::Duration kAttemptTimeout = absl::Milliseconds(700);
 // Longer: after it, nobody knows whether the transaction was committed.
 constexpr absl::Duration kTxnTimeout = absl::Milliseconds(2'500);
 // etcd breaks connections that ping more often than every 5 s.
-constexpr ChannelTimes kTimes = {.connect = absl::Seconds(1),
+constexpr ChannelTimes kTimes = {.connect = absl::Seconds(3),
                                  .max_pause = absl::Milliseconds(500),
                                  .keepalive = absl::Seconds(6),
                                  .keepalive_timeout = absl::Seconds(2)};
@@ -137,6 +137,7 @@ absl::StatusOr<Reply> EtcdClient::TryAll(const char* what, Attempt attempt, bool
     const std::shared_ptr<grpc::Channel> member = channel();
     typename Service::Stub stub(member);
     Reply reply;
+    AwaitConnection(*member);
     Call call(*this, kAttemptTimeout, after_shutdown);
     status = attempt(stub, call.context(), &reply);
     if (status.ok()) return reply;
@@ -196,6 +197,7 @@ absl::StatusOr<pb::TxnResponse> EtcdClient::Txn(const pb::TxnRequest& request) {
   const std::shared_ptr<grpc::Channel> member = channel();
   pb::KV::Stub stub(member);
   pb::TxnResponse reply;
+  AwaitConnection(*member);
   Call call(*this, kTxnTimeout);
   const grpc::Status status = stub.Txn(call.context(), request, &reply);
   if (status.ok()) return reply;
@@ -207,6 +209,7 @@ absl::Status EtcdClient::Watch(const std::string& key, int64_t revision, absl::D
                                const std::function<bool(const mvccpb::Event&)>& on_event) {
   const std::shared_ptr<grpc::Channel> member = channel();
   pb::Watch::Stub stub(member);
+  AwaitConnection(*member);
   Call call(*this, limit);
   // A member that is cut off from the others says so instead of staying silent.
   call.context()->AddMetadata("hasleader", "true");

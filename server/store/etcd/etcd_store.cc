@@ -9,10 +9,18 @@ namespace {
 
 namespace pb = etcdserverpb;
 
-// etcd takes 128 operations and 1.5 MiB. One compare is the leader key's; the bytes left out
-// are those of prefixes, and of the keys that are read again when a compare fails.
-constexpr StoreLimits kLimits = {
-    .max_compares = 127, .max_mutations = 128, .max_bytes = size_t{1280} << 10};
+// etcd takes 128 operations in a transaction (--max-txn-ops), and in each of them that is itself
+// a transaction 128 less the operations around it, or the compares if they are more: so there is
+// room for 60 groups of 64. One compare is the leader key's.
+constexpr int kGroups = 60;
+constexpr int kGroupMutations = 64;
+// Puts in groups are nothing to etcd's quota, and what costs nothing is always let through: the
+// first few are not in a group.
+constexpr int kUngrouped = 4;
+// etcd takes 1.5 MiB; the bytes left out are those of prefixes and of the encoding.
+constexpr StoreLimits kLimits = {.max_compares = 63,
+                                 .max_mutations = kUngrouped + kGroups * kGroupMutations,
+                                 .max_bytes = size_t{896} << 10};
 constexpr int64_t kPageRecords = 1000;
 
 // The first key after all those that start with `prefix`; a zero byte: there is none.
@@ -33,6 +41,26 @@ void AddCompare(const std::string& key, int64_t revision, pb::TxnRequest& reques
   read.set_keys_only(true);
 }
 
+// One more operation for when the compares hold.
+pb::RequestOp& AddOperation(pb::TxnRequest& request) {
+  const int last = request.success_size() - 1;
+  if (last + 1 < kUngrouped) return *request.add_success();
+  const bool full =
+      last < kUngrouped || request.success(last).request_txn().success_size() == kGroupMutations;
+  pb::RequestOp& group = full ? *request.add_success() : *request.mutable_success(last);
+  return *group.mutable_request_txn()->add_success();
+}
+
+void AddMutation(const Mutation& mutation, const std::string& key, pb::TxnRequest& request) {
+  pb::RequestOp& operation = AddOperation(request);
+  if (mutation.value) {
+    operation.mutable_request_put()->set_key(key);
+    operation.mutable_request_put()->set_value(*mutation.value);
+  } else {
+    operation.mutable_request_delete_range()->set_key(key);
+  }
+}
+
 // What the `index`th operation of the response read: nothing if the key is not there.
 mvccpb::KeyValue Read(const pb::TxnResponse& response, int index) {
   const pb::RangeResponse& range = response.responses(index).response_range();
@@ -49,13 +77,9 @@ pb::TxnRequest EtcdStore::ToRequest(const Transaction& transaction) const {
   for (const Compare& compare : transaction.compares) {
     AddCompare(KeyOf(compare.key), compare.revision, request);
   }
-  for (const Mutation& mutation : transaction.mutations) {
-    pb::RequestOp& operation = *request.add_success();
-    if (mutation.value) {
-      operation.mutable_request_put()->set_key(KeyOf(mutation.key));
-      operation.mutable_request_put()->set_value(*mutation.value);
-    } else {
-      operation.mutable_request_delete_range()->set_key(KeyOf(mutation.key));
+  for (const bool puts : {true, false}) {
+    for (const Mutation& mutation : transaction.mutations) {
+      if (mutation.value.has_value() == puts) AddMutation(mutation, KeyOf(mutation.key), request);
     }
   }
   return request;

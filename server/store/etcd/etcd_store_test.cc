@@ -172,10 +172,14 @@ TEST_F(EtcdStoreTest, NoSpaceLeftIsNotCommitted) {
   servers_ = std::make_unique<EtcdServers>(
       folder_.path(), 1, std::vector<std::string>{"--quota-backend-bytes=8388608"});
   const auto store = MustOpen();
-  absl::Status status;
-  for (int i = 0; i < 100 && status.ok(); ++i) {
-    status = store->Commit(Put("big", std::string(1 << 20, 'x'))).status();
+  // More than etcd takes without groups, and the puts last.
+  Transaction transaction;
+  for (int i = 0; i < 200; ++i) transaction.mutations.push_back({absl::StrCat("a", i), {}});
+  for (int i = 0; i < 200; ++i) {
+    transaction.mutations.push_back({absl::StrCat("b", i), std::string(4000, 'x')});
   }
+  absl::Status status;
+  for (int i = 0; i < 100 && status.ok(); ++i) status = store->Commit(transaction).status();
   EXPECT_EQ(ReasonOf(status), v1::STORE_FULL) << status;
   EXPECT_EQ(OutcomeOf(status), Outcome::kNotCommitted);
   WEFT_EXPECT_OK(store->ConfirmLeadership());
@@ -278,13 +282,15 @@ TEST_F(EtcdStoreTest, StopEndsTheWait) {
   EXPECT_TRUE(absl::IsCancelled(result)) << result;
 }
 
-TEST_F(EtcdStoreTest, NobodyLeadsWhileEtcdIsAway) {
+TEST_F(EtcdStoreTest, NobodyLeadsWhileEtcdIsAwayAndSomebodyWhenItIsBack) {
   Start(1);
   Candidate candidate(*servers_, "here:1");
   Store* const store = candidate.Await();
   servers_->member(0).Kill();
   candidate.observer().AwaitOver();
   EXPECT_EQ(ReasonOf(store->ConfirmLeadership()), v1::STORE_IN_USE);
+  servers_->Restart(0);
+  EXPECT_NE(candidate.Await(), nullptr);
 }
 
 }  // namespace
