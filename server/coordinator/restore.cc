@@ -36,18 +36,34 @@ absl::Status CheckEmpty(Store& store) {
   return found.status();
 }
 
-// Commits what `transaction` has, and begins anew.
-absl::Status Flush(Store& store, Transaction& transaction) {
-  if (transaction.mutations.empty()) return absl::OkStatus();
-  const absl::Status status = store.Commit(transaction).status();
-  transaction.mutations.clear();
-  return status;
-}
+// Records on their way into a store, in as few transactions as it takes.
+class Batch {
+ public:
+  explicit Batch(Store& store) : store_(store), limits_(store.limits()) {}
 
-bool Fits(const Transaction& transaction, const Mutation& more, const StoreLimits& limits) {
-  return transaction.mutations.size() < limits.max_mutations &&
-         SizeBytes(transaction) + SizeBytes(more) <= limits.max_bytes;
-}
+  absl::Status Put(const std::string& key, const std::string& value) {
+    Mutation mutation{key, value};
+    const size_t bytes = SizeBytes(mutation);
+    if (transaction_.mutations.size() == limits_.max_mutations ||
+        bytes_ + bytes > limits_.max_bytes) {
+      if (absl::Status s = Flush(); !s.ok()) return s;
+    }
+    transaction_.mutations.push_back(std::move(mutation));
+    bytes_ += bytes;
+    return absl::OkStatus();
+  }
+  absl::Status Flush() {
+    bytes_ = 0;
+    const Transaction full = std::exchange(transaction_, {});
+    return full.mutations.empty() ? absl::OkStatus() : store_.Commit(full).status();
+  }
+
+ private:
+  Store& store_;
+  const StoreLimits limits_;
+  Transaction transaction_;
+  size_t bytes_ = 0;
+};
 
 }  // namespace
 
@@ -85,18 +101,14 @@ absl::StatusOr<Records> RecordsToRestore(std::string_view backup, const CoreOpti
 absl::Status FillStore(Store& store, const Records& records) {
   if (absl::Status s = store.Recover(); !s.ok()) return s;
   if (absl::Status s = CheckEmpty(store); !s.ok()) return s;
-  Transaction transaction;
+  Batch batch(store);
   for (const auto& [key, value] : records) {
     if (key == kSchemaKey) continue;
-    Mutation mutation{key, value};
-    if (!Fits(transaction, mutation, store.limits())) {
-      if (absl::Status s = Flush(store, transaction); !s.ok()) return s;
-    }
-    transaction.mutations.push_back(std::move(mutation));
+    if (absl::Status s = batch.Put(key, value); !s.ok()) return s;
   }
-  if (absl::Status s = Flush(store, transaction); !s.ok()) return s;
-  transaction.mutations.push_back({kSchemaKey, records.at(kSchemaKey)});
-  return Flush(store, transaction);
+  if (absl::Status s = batch.Flush(); !s.ok()) return s;
+  if (absl::Status s = batch.Put(kSchemaKey, records.at(kSchemaKey)); !s.ok()) return s;
+  return batch.Flush();
 }
 
 }  // namespace weft

@@ -13,7 +13,6 @@
 #include <iostream>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -22,12 +21,13 @@
 #include "absl/time/time.h"
 #include "client/sdk/admin/rpc_client.h"
 #include "proto/weft/v1/cluster.grpc.pb.h"
+#include "server/coordinator/restore.h"
 #include "server/core/check.h"
 #include "server/core/core_test_util.h"
+#include "server/core/schema_version.h"
 #include "server/platform/linux/temp_dir.h"
 #include "server/store/etcd/etcd_server.h"
 #include "server/store/etcd/etcd_store.h"
-#include "server/store/schema.h"
 #include "server/store/sqlite_store.h"
 #include "tests/integration/process.h"
 
@@ -48,24 +48,14 @@ void Must(const absl::Status& status) { WEFT_CHECK(status.ok(), status.ToString(
 
 // What a coordinator would have stored: a pool of one device with `segments` segments of
 // 2 MiB, made by the commands that make them.
-std::map<std::string, std::string> MakeRecords(int segments) {
+Records MakeRecords(int segments) {
   TestCluster cluster;
   cluster.AddDevice(static_cast<uint64_t>(segments) * 2 + 2);
   cluster.RegisterHost("host-a");
   cluster.MakePool("p");
   for (int i = 0; i < segments; ++i) Must(cluster.Create("p", absl::StrCat("s", i), 2));
+  cluster.store[kSchemaKey] = absl::StrCat(kSchemaVersion);
   return std::move(cluster.store);
-}
-
-void Fill(Store& store, const std::map<std::string, std::string>& records) {
-  Must(EnsureSchema(store));
-  Transaction batch;
-  for (const auto& [key, value] : records) {
-    batch.mutations.push_back({key, value});
-    if (batch.mutations.size() < store.limits().max_mutations) continue;
-    Must(store.Commit(std::exchange(batch, {})).status());
-  }
-  Must(store.Commit(batch).status());
 }
 
 // Each run: from before exec until a linearizable read is answered.
@@ -96,9 +86,9 @@ void Report(const char* store, int segments, const std::vector<absl::Duration>& 
 }
 
 void Run(const std::string& folder, int segments) {
-  const std::map<std::string, std::string> records = MakeRecords(segments);
+  const Records records = MakeRecords(segments);
   const std::string path = folder + "/store.db";
-  Fill(*Must(SqliteStore::Open({.path = path, .vfs = ""})), records);
+  Must(FillStore(*Must(SqliteStore::Open({.path = path, .vfs = ""})), records));
   Report("sqlite", segments, Measure("sqlite:" + path, folder));
 
   EtcdServers servers(folder, 3);
@@ -109,7 +99,7 @@ void Run(const std::string& folder, int segments) {
         client,
         Must(EtcdTerm::TryBegin(
             client, {.prefix = kPrefix, .address = "bench", .ttl = absl::Minutes(10)}, &other)));
-    Fill(store, records);
+    Must(FillStore(store, records));
   }
   const std::string endpoints = absl::StrJoin(servers.endpoints(), ",");
   Report("etcd", segments, Measure(absl::StrCat("etcd://", endpoints, kPrefix), folder));

@@ -75,7 +75,7 @@ std::unique_ptr<Process> Cluster::Launch(std::vector<std::string> arguments,
 void Cluster::LaunchCoordinator() {
   std::vector<std::string> arguments = {
       options_.coordinator_path,
-      "--store=sqlite:" + store_path(),
+      "--store=" + store_,
       "--listen=" + coordinator_address(),
       "--metrics-address=127.0.0.1:0",
       absl::StrCat("--session-ttl=", absl::FormatDuration(options_.session_ttl)),

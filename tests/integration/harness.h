@@ -47,6 +47,8 @@ class Cluster {
   absl::Status StartCoordinator();
   // For all coordinators started from now on.
   void AddCoordinatorFlag(const std::string& flag) { coordinator_flags_.push_back(flag); }
+  // Likewise; by default SQLite at store_path().
+  void UseStore(const std::string& store) { store_ = store; }
   absl::Status StartHost(const std::string& host, const std::vector<std::string>& more_flags = {});
   // The two halves of Start*: the first returns at once.
   void LaunchCoordinator();
@@ -103,6 +105,7 @@ class Cluster {
   ClusterOptions options_;
   std::vector<std::string> coordinator_flags_;
   TempDir folder_;
+  std::string store_ = "sqlite:" + store_path();
   std::unique_ptr<Process> coordinator_;
   std::map<std::string, std::unique_ptr<Process>> hosts_;
   std::unique_ptr<sdk::RpcClient> admin_;
