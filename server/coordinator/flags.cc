@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "server/core/version.h"
+#include "server/platform/option_values.h"
 
 namespace weft {
 namespace {
@@ -131,7 +132,8 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, CoordinatorFlag
   app.add_option("--listen", flags->listen,
                  "host:port or unix:PATH for the API; may be repeated; port 0: any")
       ->capture_default_str();
-  app.add_option("--metrics-address", flags->metrics_address, "host:port for Prometheus, or none")
+  app.add_option("--metrics-address", flags->metrics_address,
+                 "host:port for Prometheus, or none; port 0: any")
       ->capture_default_str();
   CLI::Option* cert = app.add_option("--tls-cert", flags->tls_cert, "PEM certificate chain");
   CLI::Option* key = app.add_option("--tls-key", flags->tls_key, "PEM private key");
@@ -162,6 +164,7 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, CoordinatorFlag
       ->capture_default_str();
   app.add_option("--ready-file", flags->ready_file,
                  "Written once the coordinator serves: listen=<address> and metrics=<address>");
+  RefuseOptionsAsValues(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

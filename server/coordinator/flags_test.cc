@@ -90,6 +90,16 @@ TEST(FlagsTest, Mistakes) {
   }
 }
 
+TEST(FlagsTest, AnOptionIsNoValue) {
+  for (const auto& mistake :
+       std::vector<std::vector<const char*>>{{"--metrics-address=", "--store=sqlite:/x"},
+                                             {"--listen", "--insecure"},
+                                             {"--advertise=", "--listen=127.0.0.1:1"}}) {
+    CoordinatorFlags flags;
+    EXPECT_EQ(Parse(mistake, &flags), 2) << mistake.front();
+  }
+}
+
 TEST(FlagsTest, AStoreIsMadeOfOneThing) {
   CoordinatorFlags flags;
   EXPECT_EQ(Parse({"--migrate-from=sqlite:/a.db", "--store=sqlite:/b.db"}, &flags), std::nullopt);

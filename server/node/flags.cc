@@ -6,6 +6,7 @@
 #include "server/core/names.h"
 #include "server/core/size_text.h"
 #include "server/core/version.h"
+#include "server/platform/option_values.h"
 
 namespace weft {
 namespace {
@@ -159,6 +160,7 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, const std::stri
   app.add_option("--ready-file", flags->ready_file,
                  "Written once the daemon serves and is registered: socket=, grpc=, metrics=, "
                  "host= and session=, a line each");
+  RefuseOptionsAsValues(app);
   try {
     app.parse(argc, argv);
     flags->backend = backend == "kmod" ? v1::KMOD : backend == "devdax" ? v1::DEVDAX : v1::EMULATED;

@@ -1,5 +1,6 @@
 #include "server/node/flags.h"
 
+#include <fstream>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -12,7 +13,7 @@ std::optional<int> Parse(std::vector<const char*> arguments, NodeFlags* flags) {
   return ParseFlags(static_cast<int>(arguments.size()), arguments.data(), "node7", flags);
 }
 
-TEST(FlagsTest, DefaultsAreThoseOfTheDocumentation) {
+TEST(FlagsTest, Defaults) {
   NodeFlags flags;
   EXPECT_EQ(Parse({}, &flags), std::nullopt);
   EXPECT_EQ(flags.host_id, "node7");
@@ -37,6 +38,19 @@ TEST(FlagsTest, ReadsWhatIsGiven) {
   EXPECT_FALSE(flags.emulated[1].software_coherent);
   EXPECT_EQ(flags.scrub_rate, ByteCount(100 * kMiB.value()));
   EXPECT_EQ(flags.rescan_interval, absl::Seconds(1));
+}
+
+TEST(FlagsTest, ConfigurationFileAndCommandLineOverIt) {
+  const std::string path = testing::TempDir() + "/weftd.toml";
+  std::ofstream(path) << "host-id = \"file\"\nscrub-rate = \"5M\"\ntrust-expiry = true\n"
+                         "emulated-device = [\"path=/x,size=1G\", \"path=/y,size=1G\"]\n";
+  NodeFlags flags;
+  const std::string config = "--config=" + path;
+  EXPECT_EQ(Parse({config.c_str(), "--host-id=line"}, &flags), std::nullopt);
+  EXPECT_EQ(flags.host_id, "line");
+  EXPECT_EQ(flags.scrub_rate, ByteCount(5 * kMiB.value()));
+  EXPECT_TRUE(flags.trust_expiry);
+  EXPECT_EQ(flags.emulated.size(), 2u);
 }
 
 TEST(FlagsTest, MetricsCanBeTurnedOff) {
@@ -73,6 +87,8 @@ TEST(FlagsTest, WhatCannotBeMeantIsRefused) {
            {"--release-devices"},
            {"--rescan-interval=never"},
            {"--tls-cert=x"},
+           {"--socket-group=", "--trust-expiry"},
+           {"--metrics-address=", "--state-dir=/x"},
            {"extra"}}) {
     NodeFlags flags;
     EXPECT_EQ(Parse(wrong, &flags), 2) << wrong[0];
