@@ -17,21 +17,24 @@ constexpr char kDaxBus[] = "/sys/bus/dax";
 
 void Print(Context& context, const DaxClaim& claim) {
   if (context.options().json) {
-    const nlohmann::ordered_json json = {{"device", claim.name},
-                                         {"driverBefore", claim.driver_before},
-                                         {"driver", claim.driver},
-                                         {"rule", claim.rule},
-                                         {"changed", claim.changed}};
+    const nlohmann::ordered_json json = {
+        {"device", claim.name},     {"driverBefore", claim.driver_before},
+        {"driver", claim.driver},   {"rule", claim.rule},
+        {"warning", claim.warning}, {"changed", claim.changed}};
     context.out() << json.dump(1) << std::endl;
     return;
   }
   context.out() << (claim.changed ? "claimed " : "was claimed already: ") << claim.name
                 << ", driver " << claim.driver << ", rule " << claim.rule << std::endl;
+  if (!claim.warning.empty()) {
+    context.out() << "but when this host starts " << claim.warning << std::endl;
+  }
 }
 
 absl::Status Claim(Context& context, const std::string& device, bool offline) {
   DaxClaimOptions options;
   options.offline = offline;
+  options.patience = context.options().timeout;
   std::error_code error;
   options.program = std::filesystem::read_symlink("/proc/self/exe", error).string();
   if (error) return absl::ErrnoToStatus(error.value(), "readlink /proc/self/exe");
@@ -58,7 +61,9 @@ void AddDeviceClaimCommand(CommandLine& line, CLI::App* device) {
       [=](Context& context) { return Claim(context, arguments->device, arguments->offline); });
   verb->add_option("DEVICE", arguments->device, "Its name on this host, dax0.0, or its path")
       ->required();
-  verb->add_flag("--offline", arguments->offline, "Take memory that is online offline first");
+  verb->add_flag(
+      "--offline", arguments->offline,
+      "Take memory that is online offline first; each block of it has --timeout to empty");
 }
 
 }  // namespace weft::cli

@@ -7,6 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/core/types.h"
+#include "server/platform/linux/dax_claim.h"
+#include "server/platform/linux/dax_ranges.h"
+#include "server/platform/linux/memory_blocks.h"
 
 namespace weft::cli {
 namespace {
@@ -60,16 +63,13 @@ std::string DriverOf(const fs::path& device) {
   return error ? "" : driver.filename().string();
 }
 
-// Of the memory that dax_kmem made of the device's node, how many blocks are online.
-int OnlineBlocks(const fs::path& sys, const std::string& node) {
-  int online = 0;
-  std::error_code error;
-  const fs::path memory = sys / "devices/system/node" / absl::StrCat("node", node);
-  for (const fs::directory_entry& entry : fs::directory_iterator(memory, error)) {
-    const std::string name = entry.path().filename();
-    if (name.starts_with("memory") && ReadLine(entry.path() / "state") == "online") ++online;
-  }
-  return online;
+// How many blocks of memory that dax_kmem made of the device are in use. 0 also where the kernel
+// does not tell this user.
+size_t OnlineBlocks(const fs::path& sys, const fs::path& device) {
+  const auto ranges = ReadDaxRanges(device);
+  if (!ranges.ok()) return 0;
+  const auto blocks = FindOnlineBlocks(sys, *ranges);
+  return blocks.ok() ? blocks->size() : 0;
 }
 
 void ExamineDriver(const fs::path& sys, const fs::path& device, std::vector<Finding>& findings) {
@@ -79,7 +79,7 @@ void ExamineDriver(const fs::path& sys, const fs::path& device, std::vector<Find
     findings.push_back(
         {name, "no driver is bound to it", absl::StrCat("daxctl enable-device ", name)});
   } else if (driver == "kmem") {
-    const int online = OnlineBlocks(sys, ReadLine(device / "target_node"));
+    const size_t online = OnlineBlocks(sys, device);
     findings.push_back(
         {name,
          online > 0 ? absl::StrCat("in use as system memory: ", online, " blocks are online")
@@ -91,6 +91,26 @@ void ExamineDriver(const fs::path& sys, const fs::path& device, std::vector<Find
                                      "/sys/bus/dax/drivers/", driver, "/unbind && echo ", name,
                                      " > /sys/bus/dax/drivers/device_dax/bind")});
   }
+}
+
+// Whether `weft device claim` left a rule for some device.
+bool HasClaims(const fs::path& root) {
+  std::error_code error;
+  for (const fs::directory_entry& entry :
+       fs::directory_iterator(root / "etc/udev/rules.d", error)) {
+    if (entry.path().filename().string().starts_with(kClaimRulePrefix)) return true;
+  }
+  return false;
+}
+
+// The rule of a claim comes after dax_kmem: what the kernel has put into the memory by then is
+// where other hosts' data was.
+void ExamineStart(const fs::path& root, std::vector<Finding>& findings) {
+  if (!HasClaims(root) || !ComesOnline(root / "sys")) return;
+  findings.push_back({"memory",
+                      "comes online by itself when this host starts: what is on claimed devices "
+                      "would be overwritten before they are claimed again",
+                      kKeepOffline});
 }
 
 void ExamineAlignment(const fs::path& device, std::vector<Finding>& findings) {
@@ -110,6 +130,7 @@ std::vector<Finding> Examine(const std::string& root) {
   const fs::path top = root.empty() ? "/" : root;
   std::vector<Finding> findings;
   ExamineModule(top, findings);
+  ExamineStart(top, findings);
   std::vector<fs::path> devices;
   std::error_code error;
   for (const fs::directory_entry& entry :

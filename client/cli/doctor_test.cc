@@ -92,13 +92,26 @@ TEST_F(DoctorTest, NoDriver) {
 
 TEST_F(DoctorTest, TheDeviceIsOnlineAsSystemMemory) {
   Bind("kmem");
-  Write("sys/bus/dax/devices/dax0.0/target_node", "1");
-  Write("sys/devices/system/node/node1/memory32/state", "online");
-  Write("sys/devices/system/node/node1/memory33/state", "offline");
+  Write("sys/devices/system/memory/block_size_bytes", "8000000");
+  Write("sys/devices/system/memory/memory31/state", "online");  // the host's own
+  Write("sys/devices/system/memory/memory32/state", "online");
+  Write("sys/devices/system/memory/memory33/state", "offline");
+  Write("sys/bus/dax/devices/dax0.0/resource", "0x100000000");
+  Write("sys/bus/dax/devices/dax0.0/size", "268435456");
   EXPECT_TRUE(Contains(Only().problem, "1 blocks are online"));
   EXPECT_TRUE(Contains(Only().remedy, "weft device claim --offline dax0.0"));
-  Write("sys/devices/system/node/node1/memory32/state", "offline");
+  Write("sys/devices/system/memory/memory32/state", "offline");
   EXPECT_FALSE(Contains(Only().remedy, "--offline"));
+}
+
+TEST_F(DoctorTest, ClaimedMemoryComesOnlineWhenTheHostStarts) {
+  Write("sys/devices/system/memory/auto_online_blocks", "online_movable");
+  EXPECT_TRUE(Examine(root_).empty());
+  Write("etc/udev/rules.d/90-weft-0x100000000.rules", "");
+  EXPECT_TRUE(Contains(Only().problem, "overwritten"));
+  EXPECT_TRUE(Contains(Only().remedy, "memhp_default_state=offline"));
+  Write("sys/devices/system/memory/auto_online_blocks", "offline");
+  EXPECT_TRUE(Examine(root_).empty());
 }
 
 TEST_F(DoctorTest, NoHugePageAlignment) {

@@ -125,7 +125,13 @@ absl::Status KmodDax::CheckMayTake(const std::string& name, const DeviceId& id) 
 }
 
 absl::Status KmodDax::GiveBack(const KmodDeviceInfo& device, const std::string& name) {
-  if (absl::Status s = kmod_.RemoveDevice(device.id); !s.ok()) return s;
+  const absl::Status removed = kmod_.RemoveDevice(device.id);
+  if (ReasonOf(removed) == v1::BUSY_PINNED) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, v1::IN_USE,
+                     absl::StrCat(name, " is in use: this host holds segments on it; end the ",
+                                  "programs that map them, or: weft host drain"));
+  }
+  if (!removed.ok()) return removed;
   if (absl::Status s = drivers_.Restore(name); !s.ok()) return s;
   spdlog::info("device_given_back name={} uuid={}", name, device.uuid.ToString());
   return absl::OkStatus();

@@ -50,6 +50,22 @@ module_builds() {
   fi
 }
 
+# A kernel whose private structures are not what the module was written for must not be built
+# for: here it is the module that has a field too many.
+layout_is_checked() {
+  local entry="${kernels_dir}/$1" copy="${work}/$1-layout"
+  cp -r "${weft_root}/kmod" "${copy}"
+  sed -i 's/^\tunsigned int align;/\tunsigned int moved;\n&/' "${copy}/compat/dax_private.h"
+  make -s -C "${copy}" KDIR="${entry}/kdir" O="${copy}/objects" sources
+  if ! make -C "${entry}/kdir" M="${copy}/objects" VMLINUX="${entry}/btf" compat/driver_dax.o \
+    >"${copy}.log" 2>&1 && grep -q "struct dev_dax of .* has .*align.* elsewhere" "${copy}.log"; then
+    result pass "$1 another layout fails the build, which names the field"
+  else
+    tail -n 20 "${copy}.log"
+    result fail "$1 another layout fails the build, which names the field"
+  fi
+}
+
 # The kernel's own style checker comes with the source of the debug kernel.
 module_style() {
   local checkpatch="${kernels_dir}/debug/kdir/scripts/checkpatch.pl" name="checkpatch --strict"

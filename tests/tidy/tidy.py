@@ -123,10 +123,11 @@ TEXT_RULES = [
 # Which of our headers a folder may include, generated ones apart: dependencies run one
 # way. The longest prefix of a path counts; a folder that is not here may use any.
 LAYERS = {
-    # `weft device claim` changes the sysfs of the machine it is run on.
+    # `weft device claim` changes the sysfs of the machine it is run on, `weft doctor` reads it.
     "client/cli/": (
         "client/", "server/core/", "server/platform/linux/dax_claim.h",
-        "server/platform/linux/dax_driver.h", "server/platform/linux/durable_file.h",
+        "server/platform/linux/dax_driver.h", "server/platform/linux/dax_ranges.h",
+        "server/platform/linux/durable_file.h", "server/platform/linux/memory_blocks.h",
         "server/rpc/status.h",
     ),
     "client/sdk/": (

@@ -9,11 +9,11 @@
 #include <sstream>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/core/errors.h"
 #include "server/platform/linux/dax_driver.h"
+#include "server/platform/linux/dax_ranges.h"
 #include "server/platform/linux/errno_status.h"
 #include "server/platform/linux/memory_blocks.h"
 
@@ -31,11 +31,6 @@ std::string ReadAll(const fs::path& path) {
   return text.str();
 }
 
-bool ReadNumber(const fs::path& path, uint64_t* number) {
-  const std::string text = ReadAll(path);
-  return absl::SimpleHexAtoi(text, number);
-}
-
 std::string Devices(const fs::path& devices) {
   std::vector<std::string> names;
   std::error_code error;
@@ -50,30 +45,6 @@ absl::Status InUse(const std::string& message) {
   return MakeError(absl::StatusCode::kFailedPrecondition, v1::IN_USE, message);
 }
 
-// Where in physical memory the device is: a device of several ranges has mapping0, 1, ...
-absl::StatusOr<std::vector<PhysicalRange>> RangesOf(const fs::path& device) {
-  std::vector<PhysicalRange> ranges;
-  for (int i = 0;; ++i) {
-    const fs::path mapping = device / absl::StrCat("mapping", i);
-    PhysicalRange range;
-    if (!ReadNumber(mapping / "start", &range.begin) || !ReadNumber(mapping / "end", &range.last)) {
-      break;
-    }
-    ranges.push_back(range);
-  }
-  if (!ranges.empty()) return ranges;
-  PhysicalRange whole;
-  uint64_t size = 0;
-  const bool has_size = absl::SimpleAtoi(ReadAll(device / "size"), &size) && size > 0;
-  if (ReadNumber(device / "resource", &whole.begin) && has_size) {
-    whole.last = whole.begin + size - 1;
-    return std::vector<PhysicalRange>{whole};
-  }
-  return MakeError(absl::StatusCode::kPermissionDenied, v1::NOT_ALLOWED,
-                   absl::StrCat("cannot read where ", device.filename().string(),
-                                " is in memory: run this as root"));
-}
-
 absl::Status MakeOffline(const std::string& name, const std::vector<PhysicalRange>& ranges,
                          const DaxClaimOptions& options) {
   const absl::StatusOr<std::vector<std::string>> online = FindOnlineBlocks(options.sys, ranges);
@@ -85,10 +56,16 @@ absl::Status MakeOffline(const std::string& name, const std::vector<PhysicalRang
                               "offline-memory ",
                               name, ", or --offline"));
   }
-  for (const std::string& block : *online) {
-    if (absl::Status s = TakeOffline(block); !s.ok()) return s;
-  }
-  return absl::OkStatus();
+  const absl::Status status = TakeOffline(*online, options.patience);
+  if (status.ok()) return status;
+  return Annotate(status, absl::StrCat(name, " stays system memory"));
+}
+
+absl::Status Take(const std::string& name, const std::vector<PhysicalRange>& ranges,
+                  const DaxClaimOptions& options) {
+  // Memory that is online when its driver goes stays lost until the next boot.
+  if (absl::Status s = MakeOffline(name, ranges, options); !s.ok()) return s;
+  return options.bind(name, kDeviceDriver);
 }
 
 // One rule for each device, in a file of its own.
@@ -128,25 +105,31 @@ absl::StatusOr<DaxClaim> ClaimDax(const std::string& device, const DaxClaimOptio
                      absl::StrCat("this host has no dax device \"", device,
                                   "\"; it has: ", Devices(fs::path(bus) / "devices")));
   }
-  const absl::StatusOr<std::vector<PhysicalRange>> ranges = RangesOf(sysfs);
+  const absl::StatusOr<std::vector<PhysicalRange>> ranges = ReadDaxRanges(sysfs);
   if (!ranges.ok()) return ranges.status();
   claim.driver_before = claim.driver = BoundDriver(bus, claim.name);
-  if (claim.driver == kMemoryDriver || claim.driver.empty()) {
-    // Memory that is online when its driver goes stays lost until the next boot.
-    if (absl::Status s = MakeOffline(claim.name, *ranges, options); !s.ok()) return s;
-    if (absl::Status s = options.bind(claim.name, kDeviceDriver); !s.ok()) return s;
-    claim.driver = kDeviceDriver;
-    claim.changed = true;
-  } else if (claim.driver != kDeviceDriver && claim.driver != "weft" &&
-             claim.driver != "fsdev_dax") {
+  const bool take = claim.driver == kMemoryDriver || claim.driver.empty();
+  if (!take && claim.driver != kDeviceDriver && claim.driver != "weft" &&
+      claim.driver != "fsdev_dax") {
     return InUse(absl::StrCat("the driver ", claim.driver, " has ", claim.name,
                               ": stop what uses it, then unbind it there"));
   }
   const std::string resource = absl::StrCat("0x", absl::Hex(ranges->front().begin));
-  claim.rule = absl::StrCat(options.rules_dir, "/90-weft-", resource, ".rules");
+  claim.rule = absl::StrCat(options.rules_dir, "/", kClaimRulePrefix, resource, ".rules");
+  if (ComesOnline(options.sys)) {
+    claim.warning = absl::StrCat("the kernel will use its memory, and overwrite what is on it, ",
+                                 "before the rule takes it back: ", kKeepOffline);
+  }
   const absl::StatusOr<bool> written = WriteRule(claim.rule, RuleText(resource, options.program));
   if (!written.ok()) return written.status();
-  claim.changed |= *written;
+  claim.changed = *written;
+  if (!take) return claim;
+  if (absl::Status s = Take(claim.name, *ranges, options); !s.ok()) {
+    if (*written) fs::remove(claim.rule, error);
+    return s;
+  }
+  claim.driver = kDeviceDriver;
+  claim.changed = true;
   return claim;
 }
 

@@ -8,8 +8,15 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace weft {
+
+// What the files with the rules begin with.
+inline constexpr char kClaimRulePrefix[] = "90-weft-";
+// What keeps claimed memory from use, and so its contents, until the rule comes.
+inline constexpr char kKeepOffline[] =
+    "start this host with memhp_default_state=offline on the kernel's command line";
 
 struct DaxClaimOptions {
   std::string sys = "/sys";
@@ -18,6 +25,8 @@ struct DaxClaimOptions {
   std::string program;
   // Take memory that is online offline first.
   bool offline = false;
+  // The longest that one block of it may take to empty.
+  absl::Duration patience = absl::Minutes(1);
   // As BindDriver.
   std::function<absl::Status(const std::string& name, const std::string& driver)> bind;
 };
@@ -28,6 +37,8 @@ struct DaxClaim {
   std::string driver;
   // What keeps it so over a reboot.
   std::string rule;
+  // What would undo the claim for a moment at every boot; empty: nothing.
+  std::string warning;
   // Something had to be done.
   bool changed = false;
 };
@@ -35,8 +46,7 @@ struct DaxClaim {
 // Binds `device`, a name or a path, to device_dax if dax_kmem or nobody has it, and writes a
 // udev rule that does the same whenever dax_kmem takes it. The rule names the device by its
 // physical address: names change between boots. One that Weft or device_dax has already keeps
-// its driver and gets the rule. Idempotent: what an error kept from being done, another call
-// does.
+// its driver and gets the rule. On an error all is as it was, if the kernel lets it. Idempotent.
 //
 //   NOT_FOUND DEVICE_NOT_FOUND          names those that there are
 //   FAILED_PRECONDITION IN_USE          its memory is online, and is to stay so or cannot be

@@ -98,6 +98,32 @@ TEST_F(DaxClaimTest, MemoryThatIsOnlineStaysUnlessAskedFor) {
   EXPECT_EQ(state, "online");  // another's
 }
 
+TEST_F(DaxClaimTest, WhatDoesNotEmptyStaysAndTheRestComesBack) {
+  Write("devices/system/memory/memory32/state", "online");
+  Write("devices/system/memory/memory32/valid_zones", "Movable");
+  // Not to be written to: what a block answers whose pages stay is for real kernels to show.
+  fs::remove(sys_ / "devices/system/memory/memory33/state");
+  fs::create_directory(sys_ / "devices/system/memory/memory33/state");
+  options_.offline = true;
+  const absl::Status status = ClaimDax("dax0.0", options_).status();
+  for (const char* what : {"dax0.0 stays system memory", "memory33"}) {
+    EXPECT_NE(std::string(status.message()).find(what), std::string::npos) << status;
+  }
+  std::string other;
+  std::ifstream(sys_ / "devices/system/memory/memory32/state") >> other;
+  EXPECT_EQ(other, "online_movable");
+  EXPECT_EQ(binds_, 0);
+  EXPECT_EQ(Rule(), "");
+}
+
+// Its first bytes are in a block of other memory, which stays what it is.
+TEST_F(DaxClaimTest, ABlockThatIsPartlyOfTheDeviceIsNotIts) {
+  Write("devices/system/memory/memory32/state", "online");
+  Write("bus/dax/devices/dax0.0/resource", "0x100200000");
+  Write("bus/dax/devices/dax0.0/size", "266338304");
+  EXPECT_TRUE(ClaimDax("dax0.0", options_).ok());
+}
+
 TEST_F(DaxClaimTest, AllRangesOfADeviceCount) {
   Write("bus/dax/devices/dax0.0/mapping0/start", "0x100000000");
   Write("bus/dax/devices/dax0.0/mapping0/end", "0x107ffffff");
@@ -113,6 +139,19 @@ TEST_F(DaxClaimTest, WhatWeftHasGetsTheRuleOnly) {
   EXPECT_EQ(claim->driver, "weft");
   EXPECT_EQ(binds_, 0);
   EXPECT_NE(Rule(), "");
+}
+
+TEST_F(DaxClaimTest, MemoryThatComesOnlineAtBootIsAWarning) {
+  EXPECT_EQ(ClaimDax("dax0.0", options_)->warning, "");
+  Write("devices/system/memory/auto_online_blocks", "online");
+  EXPECT_NE(ClaimDax("dax0.0", options_)->warning.find("memhp_default_state=offline"),
+            std::string::npos);
+}
+
+TEST_F(DaxClaimTest, WithoutARuleNothingIsTaken) {
+  fs::remove_all(rules_);
+  EXPECT_FALSE(ClaimDax("dax0.0", options_).ok());
+  EXPECT_EQ(binds_, 0);
 }
 
 TEST_F(DaxClaimTest, WhatCannotBeTakenIsSaid) {

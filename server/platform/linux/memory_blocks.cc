@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
 #include "server/platform/linux/errno_status.h"
+#include "server/platform/linux/interrupter.h"
 #include "server/platform/unique_fd.h"
 
 namespace weft {
@@ -19,16 +20,46 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr char kWayOut[] =
+    "restart this host with memhp_default_state=offline on the kernel's command line, and claim "
+    "the device then";
+
 std::string ReadWord(const fs::path& path) {
   std::string word;
   std::ifstream(path) >> word;
   return word;
 }
 
-bool Overlaps(const std::vector<PhysicalRange>& ranges, uint64_t begin, uint64_t last) {
+bool Within(const std::vector<PhysicalRange>& ranges, uint64_t begin, uint64_t last) {
   return std::any_of(ranges.begin(), ranges.end(), [&](const PhysicalRange& range) {
-    return begin <= range.last && range.begin <= last;
+    return range.begin <= begin && last <= range.last;
   });
+}
+
+absl::Status SetState(const std::string& block, std::string_view state) {
+  const std::string path = block + "/state";
+  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.valid()) return ErrnoError(errno, "open", path);
+  if (write(fd.get(), state.data(), state.size()) == static_cast<ssize_t>(state.size())) {
+    return absl::OkStatus();
+  }
+  const int error = errno;
+  const std::string name = fs::path(block).filename();
+  std::string why;
+  if (error == EBUSY) {
+    why = absl::StrCat(name, " holds pages that cannot be moved: ", kWayOut);
+  } else if (error == EINTR) {
+    why = absl::StrCat(name, " holds pages that something has pinned (I/O, or a device's ",
+                       "registration): stop it and try again, or ", kWayOut);
+  } else {
+    return ErrnoError(error, "write", path);
+  }
+  return MakeError(absl::StatusCode::kFailedPrecondition, v1::IN_USE, why);
+}
+
+// What brings a block that is online now back for the same use.
+std::string_view StateToComeBack(const std::string& block) {
+  return ReadWord(block + "/valid_zones") == "Movable" ? "online_movable" : "online_kernel";
 }
 
 }  // namespace
@@ -49,7 +80,7 @@ absl::StatusOr<std::vector<std::string>> FindOnlineBlocks(
     uint64_t number = 0;
     if (!name.starts_with("memory") || !absl::SimpleAtoi(name.substr(6), &number)) continue;
     const uint64_t begin = number * block_bytes;
-    if (!Overlaps(ranges, begin, begin + block_bytes - 1)) continue;
+    if (!Within(ranges, begin, begin + block_bytes - 1)) continue;
     if (ReadWord(entry.path() / "state") != "offline") online.push_back(entry.path());
   }
   if (error) return ErrnoError(error.value(), "readdir", memory.string());
@@ -57,20 +88,24 @@ absl::StatusOr<std::vector<std::string>> FindOnlineBlocks(
   return online;
 }
 
-absl::Status TakeOffline(const std::string& block) {
-  const std::string path = block + "/state";
-  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd.valid()) return ErrnoError(errno, "open", path);
-  constexpr char kOffline[] = "offline";
-  if (write(fd.get(), kOffline, sizeof(kOffline) - 1) == sizeof(kOffline) - 1) {
-    return absl::OkStatus();
+bool ComesOnline(const std::string& sys) {
+  const std::string state = ReadWord(sys + "/devices/system/memory/auto_online_blocks");
+  return !state.empty() && state != "offline";
+}
+
+absl::Status TakeOffline(const std::vector<std::string>& blocks, absl::Duration patience) {
+  std::vector<std::string_view> before;
+  absl::Status status;
+  for (const std::string& block : blocks) {
+    before.push_back(StateToComeBack(block));
+    const Interrupter interrupter(patience);
+    status = SetState(block, "offline");
+    if (!status.ok()) break;
   }
-  if (errno != EBUSY) return ErrnoError(errno, "write", path);
-  return MakeError(absl::StatusCode::kFailedPrecondition, v1::IN_USE,
-                   absl::StrCat(fs::path(block).filename().string(),
-                                " holds pages that cannot be moved: restart this host with "
-                                "memhp_default_state=offline on the kernel's command line, and "
-                                "claim the device then"));
+  if (status.ok()) return status;
+  // What went wrong first is reported.
+  for (size_t i = 0; i + 1 < before.size(); ++i) SetState(blocks[i], before[i]).IgnoreError();
+  return status;
 }
 
 }  // namespace weft

@@ -3,27 +3,31 @@
 #ifndef WEFT_SERVER_PLATFORM_LINUX_MEMORY_BLOCKS_H_
 #define WEFT_SERVER_PLATFORM_LINUX_MEMORY_BLOCKS_H_
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/platform/linux/dax_ranges.h"
 
 namespace weft {
 
-// Physical addresses; the end is the last byte's, as the kernel prints it.
-struct PhysicalRange {
-  uint64_t begin = 0;
-  uint64_t last = 0;
-};
-
-// The directories in sysfs of the blocks within `ranges` that are in use as memory.
+// The directories in sysfs of the blocks within `ranges` that are in use as memory: dax_kmem
+// makes memory of whole blocks only, so one that is partly outside is of other memory.
 absl::StatusOr<std::vector<std::string>> FindOnlineBlocks(const std::string& sys,
                                                           const std::vector<PhysicalRange>& ranges);
 
-// Moves what is in the block elsewhere. FAILED_PRECONDITION IN_USE if that cannot be done.
-absl::Status TakeOffline(const std::string& block);
+// Whether memory that comes anew is in use at once.
+bool ComesOnline(const std::string& sys);
+
+// Takes all of the blocks offline, which moves what is in them elsewhere, or none: those that
+// went before an error come back, for the same use. Gives a block `patience` to empty: the
+// kernel would wait for pages that are pinned for ever. Not to be called by two threads at a
+// time.
+//
+//   FAILED_PRECONDITION IN_USE  a block does not empty; says what to do
+absl::Status TakeOffline(const std::vector<std::string>& blocks, absl::Duration patience);
 
 }  // namespace weft
 
