@@ -82,19 +82,30 @@ void Fencer::Stop() {
   ++changes_;
 }
 
+std::shared_ptr<Fencer::Job> Fencer::TakeDue(BootTime& next) {
+  next = BootTime::InfiniteFuture();
+  const BootTime now = clock_.BootNow();
+  for (const auto& [order, job] : jobs_) {
+    if (job->busy) continue;
+    if (job->not_before <= now) {
+      job->busy = true;
+      return job;
+    }
+    next = std::min(next, job->not_before);
+  }
+  return nullptr;
+}
+
+std::shared_ptr<Fencer::Job> Fencer::TakeJob(BootTime& next) {
+  absl::MutexLock lock(&mu_);
+  return TakeDue(next);
+}
+
 std::shared_ptr<Fencer::Job> Fencer::AwaitJob() {
   absl::MutexLock lock(&mu_);
   while (!stopped_) {
-    BootTime first = BootTime::InfiniteFuture();
-    const BootTime now = clock_.BootNow();
-    for (const auto& [order, job] : jobs_) {
-      if (job->busy) continue;
-      if (job->not_before <= now) {
-        job->busy = true;
-        return job;
-      }
-      first = std::min(first, job->not_before);
-    }
+    BootTime first;
+    if (std::shared_ptr<Job> job = TakeDue(first)) return job;
     const uint64_t seen = changes_;
     const auto changed = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return changes_ != seen; };
     clock_.WaitUntil(mu_, absl::Condition(&changed), first);
@@ -141,6 +152,10 @@ void Fencer::RunJob(const std::shared_ptr<Job>& job) {
     spdlog::error("fence_agent_failed host={} fence={} error=\"{}\"", job->order.host,
                   job->order.fence_id, failure);
   }
+  Finish(job, failure);
+}
+
+void Fencer::Finish(const std::shared_ptr<Job>& job, const std::string& failure) {
   {
     absl::MutexLock lock(&mu_);
     if (!IsWanted(*job)) return;

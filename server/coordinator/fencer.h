@@ -43,12 +43,7 @@ class Fencer {
   // Takes Changes::fences.
   void Apply(const absl::btree_map<FenceOrder, bool>& fences) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Runs agents until Stop. For threads of its own.
-  void Run() ABSL_LOCKS_EXCLUDED(mu_);
-  // Makes Run return; what runs is killed and not reported.
-  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
-
- private:
+  // One fence that is wanted.
   struct Job {
     FenceOrder order;
     int failures = 0;
@@ -58,8 +53,21 @@ class Fencer {
     Program* running = nullptr;
   };
 
+  // A job whose time has come, for which an agent is to be run now, and then Finish to be
+  // called: what Run does, for who runs agents otherwise. Null: there is none before `next`.
+  std::shared_ptr<Job> TakeJob(BootTime& next) ABSL_LOCKS_EXCLUDED(mu_);
+  // The agent of `job` has run: `failure` as TakeFenceResult's.
+  void Finish(const std::shared_ptr<Job>& job, const std::string& failure) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Runs agents until Stop. For threads of its own.
+  void Run() ABSL_LOCKS_EXCLUDED(mu_);
+  // Makes Run return; what runs is killed and not reported.
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
   void Add(const FenceOrder& order) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Remove(const FenceOrder& order) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::shared_ptr<Job> TakeDue(BootTime& next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Waits for a job whose time has come; null once stopped.
   std::shared_ptr<Job> AwaitJob() ABSL_LOCKS_EXCLUDED(mu_);
   void RunJob(const std::shared_ptr<Job>& job) ABSL_LOCKS_EXCLUDED(mu_);

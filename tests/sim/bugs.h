@@ -36,6 +36,16 @@ struct Bugs {
   bool confirm_unrevoked = false;
   // Deadlines are counted from the answer to a renewal.
   bool late_deadline = false;
+  // A coordinator that was deposed confirms that it leads.
+  bool confirm_deposed = false;
+  // A fence agent says that it succeeded before it does anything.
+  bool fence_too_early = false;
+  // A fence agent succeeds with nothing done.
+  bool fence_nothing = false;
+  // Whatever a pool wants, leases are enough.
+  bool ignore_fence_policy = false;
+  // Leases are enough for hosts that cannot revoke.
+  bool trust_timer = false;
 };
 
 struct BugName {
@@ -58,6 +68,11 @@ inline const std::vector<BugName>& AllBugs() {
       {"forget_grants", &Bugs::forget_grants},
       {"confirm_unrevoked", &Bugs::confirm_unrevoked},
       {"late_deadline", &Bugs::late_deadline},
+      {"confirm_deposed", &Bugs::confirm_deposed},
+      {"fence_too_early", &Bugs::fence_too_early},
+      {"fence_nothing", &Bugs::fence_nothing},
+      {"ignore_fence_policy", &Bugs::ignore_fence_policy},
+      {"trust_timer", &Bugs::trust_timer},
   };
   return all;
 }

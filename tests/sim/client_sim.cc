@@ -133,7 +133,7 @@ void ClientSim::OnPacket(const std::string& packet, const std::vector<HandleId>&
   }
   const auto found = waiting_.find(message.sequence());
   if (found == waiting_.end()) {
-    for (const HandleId handle : handles) host_.kmod().Release(handle);
+    for (const HandleId handle : handles) host_.Release(handle);
     return;
   }
   FdDone done = std::move(found->second);
@@ -167,9 +167,9 @@ void ClientSim::Die(bool child) {
   for (const auto& [id, mapped] : mapped_) {
     if (child) {
       host_.After(rng_.Between(absl::ZeroDuration(), absl::Seconds(3)),
-                  [&host = host_, handle = mapped.handle] { host.kmod().Release(handle); });
+                  [&host = host_, handle = mapped.handle] { host.Release(handle); });
     } else {
-      host_.kmod().Release(mapped.handle);
+      host_.Release(mapped.handle);
     }
   }
 }
@@ -221,7 +221,7 @@ void ClientSim::NextStep() {
 
 void ClientSim::TouchMemory() {
   for (auto& [id, mapped] : mapped_) {
-    const uint64_t lines = host_.kmod().LinesOf(mapped.handle);
+    const uint64_t lines = host_.LinesOf(mapped.handle);
     if (lines == 0) continue;
     for (int i = 0; i < 3; ++i) {
       // The same few places in every unit, so that tenants meet.
@@ -231,10 +231,10 @@ void ClientSim::TouchMemory() {
         Line value{};
         const uint64_t stamp[3] = {mapped.segment_id, number_, ++stamps_};
         std::memcpy(value.data(), stamp, sizeof(stamp));
-        host_.kmod().Store(mapped.handle, line, value);
-        if (rng_.OneIn(4)) host_.kmod().Flush(mapped.handle, line);
+        host_.Store(mapped.handle, line, value);
+        if (rng_.OneIn(4)) host_.Flush(mapped.handle, line);
       } else {
-        host_.kmod().Load(mapped.handle, line);
+        host_.Load(mapped.handle, line);
       }
     }
   }
@@ -380,8 +380,8 @@ void ClientSim::TryOpen(const std::shared_ptr<Call>& call, const v1::OpenRequest
     }
     const v1::OpenReply& open = reply->open();
     handles_.Add(open);
-    mapped_[open.handle_id()] = {handles.at(0), open.segment().name(), open.segment().id(),
-                                 open.mode() == v1::READ_WRITE, false};
+    mapped_[open.handle_id()] = {host_.Map(open, handles), open.segment().name(),
+                                 open.segment().id(), open.mode() == v1::READ_WRITE, false};
     Conclude(call, open.segment().SerializeAsString());
   });
 }
@@ -390,7 +390,7 @@ void ClientSim::TryOpen(const std::shared_ptr<Call>& call, const v1::OpenRequest
 void ClientSim::CloseOne(uint64_t handle_id) {
   const auto mapped = mapped_.find(handle_id);
   if (mapped == mapped_.end()) return;
-  host_.kmod().Release(mapped->second.handle);
+  host_.Release(mapped->second.handle);
   mapped_.erase(mapped);
   if (!handles_.Remove(handle_id) || ticket_.empty()) return;
   v1::ClientMessage message;

@@ -17,23 +17,28 @@ namespace {
 constexpr uint64_t kUnit = kExtentUnit.value();
 constexpr uint64_t kLinesPerUnit = kUnit / kLineBytes;
 constexpr char kAdmin[] = "admin";
+// Longer than a message can be on its way.
+constexpr absl::Duration kHeldOff = absl::Seconds(4);
 
-CoreOptions MakeCoreOptions(World& world, absl::Duration ttl) {
+CoreOptions MakeCoreOptions(World& world, const SimAgents& agents, absl::Duration ttl) {
   CoreOptions options;
   options.session_ttl = ttl;
   options.version = "simulated";
   options.exchange_step_timeout = absl::Seconds(3);
   options.max_scrubs_per_host = 2;
+  options.has_fence_agent = [&agents](const std::string& host) { return agents.Has(host); };
   options.random_uuid = [rng = std::make_shared<Rng>(world.rng.Fork())] { return NewUuid(*rng); };
   return options;
 }
 
 }  // namespace
 
-Cluster::Cluster(World& world)
+Cluster::Cluster(World& world, const ClusterConfig& config)
     : world_(world),
+      config_(config),
       rng_(world.rng.Fork()),
       session_ttl_(rng_.OneIn(3) ? absl::Seconds(10) : absl::Seconds(3)),
+      agents_(world, [this](const std::string& host) { CyclePower(HostOf(host)); }),
       network_(world),
       truth_(world,
              [this](const Memory& memory, uint64_t first, uint64_t last) {
@@ -43,18 +48,28 @@ Cluster::Cluster(World& world)
                return std::string();
              }),
       disk_(world, [this](const Transaction& transaction) { truth_.Apply(transaction); }) {
-  const CoreOptions options = MakeCoreOptions(world, session_ttl_);
+  std::vector<std::string> names;
+  const uint64_t hosts = 2 + rng_.Below(2);
+  for (uint64_t i = 0; i < hosts; ++i) names.push_back(absl::StrCat("host-", i));
+  for (const std::string& name : names) {
+    if (config.fence_agents && !rng_.OneIn(4)) agents_.Add(name);
+  }
+  const CoreOptions options = MakeCoreOptions(world, agents_, session_ttl_);
   std::vector<CoordinatorSim*> coordinators;
   for (const char* name : {"coordinator-0", "coordinator-1"}) {
     coordinators_.push_back(
-        std::make_unique<CoordinatorSim>(world, network_, disk_, truth_, name, options));
+        std::make_unique<CoordinatorSim>(world, network_, disk_, truth_, agents_, name, options));
     coordinators.push_back(coordinators_.back().get());
   }
-  const uint64_t hosts = 2 + rng_.Below(2);
-  for (uint64_t i = 0; i < hosts; ++i) {
-    hosts_.push_back(
-        std::make_unique<HostSim>(world, network_, truth_, coordinators, absl::StrCat("host-", i)));
+  for (const std::string& name : names) {
+    const bool raw = config.raw_hosts && !rng_.OneIn(3);
+    hosts_.push_back(std::make_unique<HostSim>(world, network_, truth_, coordinators, name,
+                                               raw ? v1::DEVDAX : v1::KMOD));
   }
+  AddDevices();
+}
+
+void Cluster::AddDevices() {
   const uint64_t devices = 1 + rng_.Below(2);
   for (uint64_t i = 0; i < devices; ++i) {
     PoolDevice device;
@@ -64,14 +79,56 @@ Cluster::Cluster(World& world)
         [this](const Memory& memory, const Writer& writer, uint64_t first, uint64_t last) {
           truth_.OnWrite(memory, writer, first, last);
         });
-    device.software_coherent = rng_.OneIn(2);
+    device.software_coherent = rng_.OneIn(2) && !config_.raw_hosts;
     devices_.push_back(std::move(device));
   }
+}
+
+HostSim& Cluster::HostOf(const std::string& name) {
+  return **std::find_if(hosts_.begin(), hosts_.end(),
+                        [&](const auto& host) { return host->name() == name; });
+}
+
+void Cluster::CyclePower(HostSim& host) {
+  if (host.frozen()) world_.Probe("fence agent stops a machine that stands still");
+  host.PowerOff();
+  world_.loop.After(rng_.Between(absl::Milliseconds(200), absl::Seconds(5)),
+                    [&host] { host.PowerOn(); });
+}
+
+void Cluster::PowerOffAndConfirm(HostSim& host) {
+  if (host.held_off()) return;
+  host.SetHeldOff(true);
+  host.PowerOff();
+  ConfirmPowerOff(host, 10);
+}
+
+void Cluster::ConfirmPowerOff(HostSim& host, int attempts) {
+  v1::FenceHostRequest request;
+  request.set_name(absl::StrCat("hosts/", host.name()));
+  request.set_confirm_powered_off(true);
+  request.set_request_id(absl::StrCat("confirm-", ++last_confirmation_));
+  CoordinatorSim& any = *coordinators_[rng_.Below(coordinators_.size())];
+  CallCoordinator(network_, kAdmin, any, {}, Method::kFenceHost, request.SerializeAsString(),
+                  absl::Seconds(2), alive_,
+                  [this, &host, attempts](const absl::StatusOr<std::string>& result) {
+                    if (result.ok()) world_.Probe("power-off confirmed by hand");
+                    world_.loop.After(kHeldOff, [this, &host, attempts, done = result.ok()] {
+                      if (!done && attempts > 1) return ConfirmPowerOff(host, attempts - 1);
+                      host.SetHeldOff(false);
+                      host.PowerOn();
+                    });
+                  });
 }
 
 bool Cluster::all_hardware_coherent() const {
   return std::none_of(devices_.begin(), devices_.end(),
                       [](const PoolDevice& device) { return device.software_coherent; });
+}
+
+bool Cluster::any_lost() const {
+  return std::any_of(devices_.begin(), devices_.end(),
+                     [](const PoolDevice& device) { return device.lost; });
 }
 
 std::shared_ptr<Memory> Cluster::Copy(const Memory& memory) {
@@ -97,6 +154,7 @@ void Cluster::PlugIfMissing(HostSim& host, const std::string& name,
 
 void Cluster::RestoreDevices() {
   for (const auto& host : hosts_) {
+    if (any_lost() && host->backend() == v1::DEVDAX) host->PowerOff();
     for (const auto& [name, piece] : std::map(host->hardware())) {
       if (!IsOfPool(*piece.memory)) host->Unplug(name);
     }
@@ -188,6 +246,7 @@ void Cluster::CreatePoolWhenKnown() {
   request.set_request_id("create-pool");
   for (const PoolDevice& device : devices_) request.add_devices(FormatDeviceName(device.id));
   if (rng_.OneIn(2)) request.mutable_pool()->set_revoke_grace_ms(200);
+  if (config_.fence_agents) request.mutable_pool()->set_fencing(v1::AGENT);
   CallUntilDone(
       Method::kCreatePool, request.SerializeAsString(),
       [this](const absl::StatusOr<std::string>& result) { return pool_created_ = result.ok(); });
@@ -238,9 +297,10 @@ void Cluster::EndFaults() {
   for (const auto& coordinator : coordinators_) coordinator->Continue();
   KeepLeader();
   RestoreDevices();
+  agents_.faulty = false;
   for (const auto& host : hosts_) {
     host->PowerOn();
-    host->Thaw();
+    host->Thaw(/*timers_first=*/true);
     host->ContinueDaemon();
   }
   for (const auto& client : clients_) client->Finish();
@@ -287,6 +347,7 @@ std::string Cluster::WhatIsLeft() const {
   }
   if (truth_.grants() > 0) return "grants are left";
   for (const auto& host : hosts_) {
+    if (!host->powered()) return absl::StrCat(host->name(), " has no power");
     const auto it = truth_.hosts().find(host->name());
     if (it == truth_.hosts().end() || it->second.host().state() != v1::HOST_ALIVE) {
       return absl::StrCat(host->name(), " is not alive");
@@ -295,9 +356,7 @@ std::string Cluster::WhatIsLeft() const {
       return absl::StrCat(host->name(), "'s kernel still has segments");
     }
   }
-  const bool any_lost = std::any_of(devices_.begin(), devices_.end(),
-                                    [](const PoolDevice& device) { return device.lost; });
-  if (!any_lost && truth_.scrubs() > 0) return "scrubs are left";
+  if (!any_lost() && truth_.scrubs() > 0) return "scrubs are left";
   return NotAttached();
 }
 

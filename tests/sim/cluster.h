@@ -30,9 +30,17 @@ struct PoolDevice {
   bool lost = false;
 };
 
+struct ClusterConfig {
+  // The pool's policy is AGENT, and hosts have fence agents; some have none.
+  bool fence_agents = false;
+  // Some hosts have the devdax backend. Devices are coherent by hardware then: what is in a cache
+  // nobody could take back.
+  bool raw_hosts = false;
+};
+
 class Cluster {
  public:
-  explicit Cluster(World& world);
+  Cluster(World& world, const ClusterConfig& config);
 
   // ---- For workloads
 
@@ -40,6 +48,7 @@ class Cluster {
   Rng& rng() { return rng_; }
   Network& network() { return network_; }
   Disk& disk() { return disk_; }
+  SimAgents& agents() { return agents_; }
   std::vector<std::unique_ptr<CoordinatorSim>>& coordinators() { return coordinators_; }
   std::vector<std::unique_ptr<HostSim>>& hosts() { return hosts_; }
   std::vector<PoolDevice>& devices() { return devices_; }
@@ -57,6 +66,9 @@ class Cluster {
   // The coordinator that has the store; null: none runs.
   CoordinatorSim* Leader();
   void StartClient(HostSim& host);
+  // Takes the host's power away and keeps it so until an administrator has said that the host is
+  // off and was told that this is taken to be so, or gave that up. No-op if that is under way.
+  void PowerOffAndConfirm(HostSim& host);
 
   // Does `fault` every now and then until the faults are over.
   void NowAndThen(absl::Duration pause_max, std::function<void()> fault);
@@ -75,8 +87,15 @@ class Cluster {
   void JudgeHistory();
 
  private:
+  bool any_lost() const;
   void Format(PoolDevice& device);
-  // Every host has the pool's devices, and no copies.
+  void AddDevices();
+  HostSim& HostOf(const std::string& name);
+  // What a fence agent has the power switch do.
+  void CyclePower(HostSim& host);
+  void ConfirmPowerOff(HostSim& host, int attempts);
+  // Every host has the pool's devices, and no copies. One that cannot tell whether it has a lost
+  // device mapped still, since it does not find it, is booted anew.
   void RestoreDevices();
   // As systemd does: one that was deposed only learns that it was.
   void KeepLeader();
@@ -90,8 +109,10 @@ class Cluster {
   void DeleteAll();
 
   World& world_;
+  const ClusterConfig config_;
   Rng rng_;
   absl::Duration session_ttl_;
+  SimAgents agents_;
   Network network_;
   Truth truth_;
   Disk disk_;
@@ -102,6 +123,7 @@ class Cluster {
   std::vector<std::unique_ptr<HostSim>> hosts_;
   std::vector<std::unique_ptr<ClientSim>> clients_;
   uint64_t last_client_ = 0;
+  uint64_t last_confirmation_ = 0;
   bool pool_created_ = false;
   bool faults_over_ = false;
   std::vector<std::shared_ptr<std::function<void()>>> undos_;

@@ -12,6 +12,7 @@
 #include "server/core/state.h"
 #include "tests/sim/network.h"
 #include "tests/sim/process.h"
+#include "tests/sim/sim_agents.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_store.h"
 #include "tests/sim/world.h"
@@ -35,6 +36,7 @@ enum class Method {
   kDeleteSegment,
   kAcquireGrant,
   kReleaseGrant,
+  kFenceHost,
   kGetDevice,
   kListDevices,
 };
@@ -44,8 +46,8 @@ class CoordinatorSim {
  public:
   using Answer = std::function<void(absl::StatusOr<std::string>)>;
 
-  CoordinatorSim(World& world, Network& network, Disk& disk, Truth& truth, std::string name,
-                 CoreOptions options);
+  CoordinatorSim(World& world, Network& network, Disk& disk, Truth& truth, SimAgents& agents,
+                 std::string name, CoreOptions options);
   ~CoordinatorSim();
 
   const std::string& name() const { return name_; }
@@ -75,6 +77,7 @@ class CoordinatorSim {
   Network& network_;
   Disk& disk_;
   Truth& truth_;
+  SimAgents& agents_;
   const std::string name_;
   const CoreOptions options_;
   SimClock clock_;

@@ -4,169 +4,18 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/core/errors.h"
-#include "server/node/fake_signatures.h"
-#include "server/node/kmod_backend.h"
-#include "server/node/kmod_dax.h"
-#include "server/node/node.h"
-#include "server/node/node_metrics.h"
-#include "tests/sim/sim_executor.h"
-#include "tests/sim/sim_transport.h"
+#include "tests/sim/host_daemon.h"
 
 namespace weft::sim {
-namespace {
-
-constexpr absl::Duration kRevokeBound = absl::Seconds(1);
-
-absl::Status DaemonGone() {
-  return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE, "weftd is gone");
-}
-
-}  // namespace
-
-// A directory on the machine's disk, for one boot.
-class HostSim::Records final : public RecordDir {
- public:
-  absl::StatusOr<std::map<std::string, std::string>> ReadAll() override { return records_; }
-  absl::Status Write(const std::string& name, const std::string& bytes) override {
-    records_[name] = bytes;
-    return absl::OkStatus();
-  }
-  absl::Status Remove(const std::string& name) override {
-    records_.erase(name);
-    return absl::OkStatus();
-  }
-
- private:
-  std::map<std::string, std::string> records_;
-};
-
-// The fd socket's server.
-class HostSim::Packets final : public PacketServer {
- public:
-  explicit Packets(HostSim& host) : host_(host) {}
-
-  void Send(ConnectionId connection, std::string packet, std::vector<UniqueFd> fds) override {
-    std::vector<HandleId> handles;
-    for (const UniqueFd& fd : fds) handles.push_back(host_.kmod_->Claim(fd.get()));
-    const auto socket = host_.sockets_.find(connection);
-    if (socket == host_.sockets_.end()) {
-      for (const HandleId handle : handles) host_.kmod_->Release(handle);
-      return;
-    }
-    host_.kernel_->At(
-        host_.NextArrival(socket->second.down),
-        [&host = host_, connection, packet = std::move(packet), handles = std::move(handles)] {
-          const auto found = host.sockets_.find(connection);
-          if (found != host.sockets_.end()) {
-            found->second.peer->OnPacket(packet, handles);
-          } else {
-            for (const HandleId handle : handles) host.kmod_->Release(handle);
-          }
-        });
-  }
-  void Close(ConnectionId connection) override {
-    const auto socket = host_.sockets_.find(connection);
-    if (socket == host_.sockets_.end()) return;
-    host_.kernel_->At(host_.NextArrival(socket->second.down), [&host = host_, connection] {
-      const auto found = host.sockets_.find(connection);
-      if (found == host.sockets_.end()) return;
-      SocketPeer* const peer = found->second.peer;
-      host.Disconnect(connection);
-      peer->OnSocketClosed();
-    });
-  }
-
- private:
-  HostSim& host_;
-};
-
-struct HostSim::Daemon {
-  explicit Daemon(HostSim& host)
-      : machine(host),
-        process(host.world_.loop),
-        random(host.rng_.Fork()),
-        executor(process, host.clock_, host.rng_.Fork(), absl::ZeroDuration(),
-                 [this] { machine.kmod_->SweepDescriptors(); }),
-        blocking(process, host.clock_, host.rng_.Fork(), absl::Milliseconds(3),
-                 [this] { AfterBlocking(); }),
-        metrics(host.clock_),
-        dax(host.dax_, *host.kmod_, host.dax_, *host.released_, {},
-            [&kmod = *host.kmod_](const KmodDeviceInfo& device, const DaxInfo& info) {
-              return kmod.OpenDevice(device, info);
-            }),
-        catalog(dax, {host.clock_, random, probe}),
-        backend(*host.kmod_, catalog, *host.records_, blocking,
-                {.host_id = host.name_,
-                 .revoke_bound = kRevokeBound,
-                 .fence_action = FenceAction::kReport}),
-        transport(host.network_, host.name_, host.coordinators_),
-        packets(host),
-        node(Options(host),
-             {executor, blocking, host.clock_, random, transport, packets, catalog, backend,
-              metrics},
-             {[](const v1::Registered&) {},
-              [&host](const absl::Status& status) {
-                host.world_.Fail(
-                    0, absl::StrCat(host.name_, " was refused: ", std::string(status.message())));
-              }}) {}
-
-  ~Daemon() {
-    for (auto& [id, answer] : forwarded) {
-      machine.loop().After(machine.Soon(), [answer = answer] { answer(DaemonGone()); });
-    }
-  }
-
-  static NodeOptions Options(HostSim& host) {
-    NodeOptions options;
-    options.host_id = host.name_;
-    options.boot_id = absl::StrCat(host.name_, "-boot-", host.boots_);
-    options.revoke_bound = kRevokeBound;
-    options.grpc_address = "unix:/run/weft/weftd-grpc.sock";
-    options.rescan_interval = absl::Seconds(3);
-    options.grants.claim_grace = absl::Seconds(1);
-    return options;
-  }
-
-  void AfterBlocking() {
-    machine.kmod_->SweepDescriptors();
-    ScrubSoon();
-  }
-  void ScrubSoon() {
-    if (std::exchange(scrub_pending, true)) return;
-    process.After(machine.rng_.Between(absl::Microseconds(100), absl::Milliseconds(2)), [this] {
-      scrub_pending = false;
-      if (node.scrubber().RunOne()) ScrubSoon();
-    });
-  }
-
-  HostSim& machine;
-  Process process;
-  Rng random;
-  FakeSignatureProbe probe;
-  SimExecutor executor;
-  SimExecutor blocking;
-  NodeMetrics metrics;
-  KmodDax dax;
-  DeviceCatalog catalog;
-  KmodBackend backend;
-  SimTransport transport;
-  Packets packets;
-  Node node;
-  bool scrub_pending = false;
-  uint64_t last_forward = 0;
-  std::map<uint64_t, std::function<void(absl::StatusOr<std::string>)>> forwarded;
-  // What calls under way look at.
-  const std::shared_ptr<void> alive = std::make_shared<int>();
-};
 
 HostSim::HostSim(World& world, Network& network, Truth& truth,
-                 std::vector<CoordinatorSim*> coordinators, std::string name)
+                 std::vector<CoordinatorSim*> coordinators, std::string name, v1::Backend backend)
     : world_(world),
       network_(network),
       truth_(truth),
       coordinators_(std::move(coordinators)),
       name_(std::move(name)),
+      backend_(backend),
       rng_(world.rng.Fork()),
       clock_(world.loop, absl::Hours(1) + rng_.Between(absl::ZeroDuration(), absl::Hours(9))),
       dax_(name_) {}
@@ -188,6 +37,7 @@ void HostSim::Unplug(const std::string& dax_name) {
   world_.Log(name_, ": ", dax_name, " goes");
   hardware_.erase(dax_name);
   if (!powered()) return;
+  if (raw_ != nullptr) raw_->OnUnplug(dax_.slots().at(dax_name).number);
   kmod_->OnUnplug(dax_name);
   dax_.Unplug(dax_name);
 }
@@ -202,7 +52,7 @@ void HostSim::SetClockRate(int64_t ppm) {
 }
 
 void HostSim::PowerOn() {
-  if (powered()) return;
+  if (powered() || held_off_) return;
   ++boots_;
   world_.Log(name_, ": boots for the ", boots_, ". time");
   network_.SetDark(name_, false);
@@ -216,6 +66,8 @@ void HostSim::PowerOn() {
       if (daemon_ != nullptr) daemon_->node.HandleReleased(segment);
     });
   };
+  if (backend_ == v1::DEVDAX) raw_ = std::make_unique<SimRaw>(truth_, name_);
+  dax_.SetRaw(raw_.get());
   records_ = std::make_unique<Records>();
   released_ = std::make_unique<Records>();
   EvictNowAndThen();
@@ -232,6 +84,8 @@ void HostSim::PowerOff() {
   restart_pending_ = false;
   frozen_ = false;
   daemon_stopped_ = false;
+  dax_.SetRaw(nullptr);
+  raw_.reset();
   kmod_.reset();
   kernel_.reset();
   records_.reset();
@@ -246,11 +100,11 @@ void HostSim::Freeze() {
   if (daemon_ != nullptr) daemon_->process.Stop();
 }
 
-void HostSim::Thaw() {
+void HostSim::Thaw(bool timers_first) {
   if (!powered() || !frozen_) return;
-  world_.Log(name_, ": goes on");
+  world_.Log(name_, ": goes on", timers_first ? "" : ", its timers late");
   frozen_ = false;
-  kmod_->OnWake();
+  if (timers_first) kmod_->OnWake();
   kernel_->Continue();
   if (daemon_ != nullptr && !daemon_stopped_) daemon_->process.Continue();
 }
@@ -291,7 +145,7 @@ void HostSim::KillDaemon() {
   if (daemon_ == nullptr) return;
   world_.Log(name_, ": weftd killed");
   daemon_.reset();
-  kmod_->SweepDescriptors();
+  SweepDescriptors();
   for (const auto& [connection, socket] : std::exchange(sockets_, {})) {
     socket.peer->OnSocketClosed();
   }
@@ -312,7 +166,45 @@ void HostSim::ContinueDaemon() {
   if (!frozen_) daemon_->process.Continue();
 }
 
-size_t HostSim::grants_held() const { return kmod_ == nullptr ? 0 : kmod_->ListSegments()->size(); }
+size_t HostSim::grants_held() const {
+  if (!powered()) return 0;
+  return raw_ != nullptr ? raw_->files() : kmod_->ListSegments()->size();
+}
+
+// ---- What processes do with handles
+
+HandleId HostSim::Claim(int fd) { return raw_ != nullptr ? raw_->Claim(fd) : kmod_->Claim(fd); }
+
+void HostSim::SweepDescriptors() {
+  raw_ != nullptr ? raw_->SweepDescriptors() : kmod_->SweepDescriptors();
+}
+
+HandleId HostSim::Map(const v1::OpenReply& open, const std::vector<HandleId>& files) {
+  return raw_ != nullptr ? raw_->Map(open, files) : files.at(0);
+}
+
+void HostSim::Release(HandleId handle) {
+  if (raw_ == nullptr) return kmod_->Release(handle);
+  raw_->Release(handle);
+}
+
+bool HostSim::Store(HandleId handle, uint64_t line, const Line& value) {
+  return raw_ != nullptr ? raw_->Store(handle, line, value) : kmod_->Store(handle, line, value);
+}
+
+std::optional<Line> HostSim::Load(HandleId handle, uint64_t line) {
+  return raw_ != nullptr ? raw_->Load(handle, line) : kmod_->Load(handle, line);
+}
+
+void HostSim::Flush(HandleId handle, uint64_t line) {
+  if (raw_ == nullptr) kmod_->Flush(handle, line);
+}
+
+uint64_t HostSim::LinesOf(HandleId handle) const {
+  return raw_ != nullptr ? raw_->LinesOf(handle) : kmod_->LinesOf(handle);
+}
+
+// ---- Local connections
 
 absl::Duration HostSim::NextArrival(absl::Duration& last) {
   return last = std::max(last, world_.loop.now() + Soon());

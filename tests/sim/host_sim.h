@@ -6,9 +6,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "proto/weft/v1/node.pb.h"
 #include "server/platform/packet_server.h"
 #include "server/platform/record_dir.h"
 #include "tests/sim/coordinator_sim.h"
@@ -17,6 +19,7 @@
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_dax.h"
 #include "tests/sim/sim_kmod.h"
+#include "tests/sim/sim_raw.h"
 #include "tests/sim/truth.h"
 #include "tests/sim/world.h"
 
@@ -36,10 +39,11 @@ class SocketPeer {
 class HostSim {
  public:
   HostSim(World& world, Network& network, Truth& truth, std::vector<CoordinatorSim*> coordinators,
-          std::string name);
+          std::string name, v1::Backend backend);
   ~HostSim();
 
   const std::string& name() const { return name_; }
+  v1::Backend backend() const { return backend_; }
   SimClock& clock() { return clock_; }
   const SimDax& dax() const { return dax_; }
   Loop& loop() { return world_.loop; }
@@ -63,12 +67,18 @@ class HostSim {
   void SetClockRate(int64_t ppm);
 
   bool powered() const { return kmod_ != nullptr; }
+  // No-op while it is held off.
   void PowerOn();
+  void SetHeldOff(bool held_off) { held_off_ = held_off; }
+  bool held_off() const { return held_off_; }
   // Everything in processes, kernel and caches is lost.
   void PowerOff();
   // The machine as a whole stands still, its kernel too.
   void Freeze();
-  void Thaw();
+  bool frozen() const { return frozen_; }
+  // With `timers_first` the dead-man sees that its time has come before any process runs. So it
+  // need not be on a real machine.
+  void Thaw(bool timers_first);
   SimKmod& kmod() { return *kmod_; }
 
   // ---- The daemon. Like under systemd, it is started again when it ends.
@@ -78,6 +88,15 @@ class HostSim {
   void ContinueDaemon();
   bool daemon_running() const { return daemon_ != nullptr; }
   size_t grants_held() const;
+
+  // ---- What processes do with handles: see SimKmod and SimRaw
+
+  HandleId Map(const v1::OpenReply& open, const std::vector<HandleId>& files);
+  void Release(HandleId handle);
+  bool Store(HandleId handle, uint64_t line, const Line& value);
+  std::optional<Line> Load(HandleId handle, uint64_t line);
+  void Flush(HandleId handle, uint64_t line);
+  uint64_t LinesOf(HandleId handle) const;
 
   // ---- Local processes
 
@@ -99,6 +118,8 @@ class HostSim {
   class Packets;
   class Records;
 
+  HandleId Claim(int fd);
+  void SweepDescriptors();
   void StartDaemon();
   void RestartDaemonSoon();
   void EvictNowAndThen();
@@ -109,16 +130,19 @@ class HostSim {
   Truth& truth_;
   const std::vector<CoordinatorSim*> coordinators_;
   const std::string name_;
+  const v1::Backend backend_;
   Rng rng_;
   SimClock clock_;
   SimDax dax_;
   std::map<std::string, Hardware> hardware_;
   bool frozen_ = false;
+  bool held_off_ = false;
 
   // Of one boot.
   uint64_t boots_ = 0;
   std::unique_ptr<Process> kernel_;
   std::unique_ptr<SimKmod> kmod_;
+  std::unique_ptr<SimRaw> raw_;  // null: the daemon's backend is kmod
   std::unique_ptr<Records> records_;
   std::unique_ptr<Records> released_;
 

@@ -3,6 +3,7 @@
 #ifndef WEFT_TESTS_SIM_PROCESS_H_
 #define WEFT_TESTS_SIM_PROCESS_H_
 
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -37,6 +38,10 @@ class Process {
   }
 
   Loop& loop() { return loop_; }
+  // Says whether the process lives, to those who may outlive it.
+  std::function<bool()> alive() const {
+    return [self = self_] { return *self != nullptr; };
+  }
 
  private:
   void Run(Loop::Task task) {

@@ -16,16 +16,27 @@ namespace {
 
 constexpr absl::Duration kLoadTime = absl::Seconds(40);
 
+bool IsNamed(const Workload& workload, const std::vector<std::string>& names) {
+  return std::find(names.begin(), names.end(), workload.name) != names.end();
+}
+
 std::vector<const Workload*> Choose(World& world, const std::vector<std::string>& names) {
   std::vector<const Workload*> chosen;
   for (const Workload& workload : AllWorkloads()) {
     // Chance is asked for all, so that naming those that a seed chooses changes nothing.
     const bool by_chance = world.rng.OneIn(4);
-    const bool by_name = std::find(names.begin(), names.end(), workload.name) != names.end();
-    if (names.empty() ? by_chance : by_name) chosen.push_back(&workload);
+    if (names.empty() ? by_chance : IsNamed(workload, names)) chosen.push_back(&workload);
   }
   WEFT_CHECK(names.empty() || chosen.size() == names.size(), "no such workload");
   return chosen;
+}
+
+ClusterConfig ConfigFor(const std::vector<const Workload*>& workloads) {
+  ClusterConfig config;
+  for (const Workload* workload : workloads) {
+    if (workload->configure != nullptr) workload->configure(config);
+  }
+  return config;
 }
 
 class LogSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
@@ -75,7 +86,7 @@ RunResult Run(const RunOptions& options) {
   const std::vector<const Workload*> workloads = Choose(world, options.workloads);
   for (const Workload* workload : workloads) result.workloads.emplace_back(workload->name);
   {
-    Cluster cluster(world);
+    Cluster cluster(world, ConfigFor(workloads));
     cluster.SetUp();
     if (!world.failed) {
       for (const Workload* workload : workloads) workload->start(cluster);
@@ -96,9 +107,11 @@ RunResult Run(const RunOptions& options) {
   return result;
 }
 
-std::vector<std::string> ProbesNeverReached(const Probes& probes) {
+std::vector<std::string> ProbesNeverReached(const Probes& probes,
+                                            const std::vector<std::string>& workloads) {
   std::vector<std::string> missing;
   for (const Workload& workload : AllWorkloads()) {
+    if (!workloads.empty() && !IsNamed(workload, workloads)) continue;
     for (const std::string_view probe : workload.probes) {
       if (!probes.contains(probe)) missing.emplace_back(probe);
     }

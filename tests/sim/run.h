@@ -35,8 +35,10 @@ struct RunResult {
 // product logs by a logger that the whole process shares, and which this silences.
 RunResult Run(const RunOptions& options);
 
-// The probes that workloads promise and `probes` lacks.
-std::vector<std::string> ProbesNeverReached(const Probes& probes);
+// The probes that the workloads of these names, or all if there are none, promise and `probes`
+// lacks.
+std::vector<std::string> ProbesNeverReached(const Probes& probes,
+                                            const std::vector<std::string>& workloads);
 
 }  // namespace weft::sim
 

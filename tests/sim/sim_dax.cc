@@ -16,32 +16,64 @@ absl::Status Missing(const std::string& name) {
 // /dev/daxX.Y, opened.
 class RawDevice final : public Device {
  public:
-  RawDevice(std::string host, std::string name, std::shared_ptr<Memory> memory)
-      : writer_{Writer::Kind::kDaemon, std::move(host), SegmentId(), Token()},
+  RawDevice(std::string host, const SimDax& dax, SimRaw* raw, std::string name,
+            const SimDax::Slot& slot)
+      : host_(std::move(host)),
+        dax_(dax),
+        raw_(raw),
         name_(std::move(name)),
-        memory_(std::move(memory)) {}
+        memory_(slot.memory),
+        number_(slot.number) {}
 
   const std::string& name() const override { return name_; }
   DeviceKind kind() const override { return DeviceKind::kDevdax; }
   ByteCount size() const override { return memory_->size(); }
   ByteCount alignment() const override { return kExtentUnit; }
   absl::Status Read(ByteOffset offset, absl::Span<uint8_t> out) override {
+    if (absl::Status s = Reach(); !s.ok()) return s;
     return memory_->ReadBytes(offset, out);
   }
   absl::Status Write(ByteOffset offset, absl::Span<const uint8_t> bytes) override {
-    return memory_->WriteBytes(writer_, offset, bytes);
+    if (absl::Status s = Reach(); !s.ok()) return s;
+    return memory_->WriteBytes(By(Writer::Kind::kDaemon), offset, bytes);
   }
   absl::Status Zero(ByteOffset offset, ByteCount length) override {
-    memory_->Zero(writer_, offset.value() / kLineBytes,
+    return ZeroAs(Writer::Kind::kDaemon, offset, length);
+  }
+  absl::Status Scrub(ByteOffset offset, ByteCount length, Token) override {
+    return ZeroAs(Writer::Kind::kScrub, offset, length);
+  }
+  absl::StatusOr<UniqueFd> OpenForClient(Access access) override {
+    if (absl::Status s = Reach(); !s.ok()) return s;
+    if (raw_ == nullptr) return Missing(name_);
+    return raw_->Open(absl::StrCat("/dev/", name_), number_, memory_, access);
+  }
+  absl::Status MarkForClient(int fd, uint64_t mark) override {
+    raw_->Mark(fd, mark);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<bool> HasClient(uint64_t mark) override {
+    return raw_ != nullptr && raw_->HasClient(number_, mark);
+  }
+
+ private:
+  Writer By(Writer::Kind kind) const { return {kind, host_, SegmentId(), Token()}; }
+  absl::Status Reach() const {
+    return dax_.HasRaw(name_, number_) ? absl::OkStatus() : Missing(name_);
+  }
+  absl::Status ZeroAs(Writer::Kind kind, ByteOffset offset, ByteCount length) {
+    if (absl::Status s = Reach(); !s.ok()) return s;
+    memory_->Zero(By(kind), offset.value() / kLineBytes,
                   (offset.value() + length.value()) / kLineBytes);
     return absl::OkStatus();
   }
-  absl::StatusOr<UniqueFd> OpenForClient(Access) override { return Missing(name_); }
 
- private:
-  const Writer writer_;
+  const std::string host_;
+  const SimDax& dax_;
+  SimRaw* const raw_;
   const std::string name_;
   const std::shared_ptr<Memory> memory_;
+  const uint64_t number_;
 };
 
 }  // namespace
@@ -75,12 +107,14 @@ absl::StatusOr<DaxListing> SimDax::List() {
 }
 
 absl::StatusOr<std::unique_ptr<Device>> SimDax::Open(const DaxInfo& info) {
-  const auto slot = slots_.find(info.name);
-  if (slot == slots_.end() || slot->second.number != info.device_number ||
-      slot->second.driver != kDevdaxDriver) {
-    return Missing(info.name);
-  }
-  return std::make_unique<RawDevice>(host_, info.name, slot->second.memory);
+  if (!HasRaw(info.name, info.device_number)) return Missing(info.name);
+  return std::make_unique<RawDevice>(host_, *this, raw_, info.name, slots_.at(info.name));
+}
+
+bool SimDax::HasRaw(const std::string& name, uint64_t number) const {
+  const auto slot = slots_.find(name);
+  return slot != slots_.end() && slot->second.number == number &&
+         slot->second.driver == kDevdaxDriver;
 }
 
 absl::Status SimDax::Bind(const std::string& name, const std::string& driver) {

@@ -12,6 +12,7 @@
 #include "server/platform/dax.h"
 #include "server/platform/dax_drivers.h"
 #include "tests/sim/memory.h"
+#include "tests/sim/sim_raw.h"
 
 namespace weft::sim {
 
@@ -27,9 +28,14 @@ class SimDax final : public Dax, public DaxDrivers {
 
   explicit SimDax(std::string host) : host_(std::move(host)) {}
 
+  // Where descriptors for clients are made; null: nowhere.
+  void SetRaw(SimRaw* raw) { raw_ = raw; }
+
   void Plug(const std::string& name, std::shared_ptr<Memory> memory, bool software_coherent);
   void Unplug(const std::string& name) { slots_.erase(name); }
   const std::map<std::string, Slot>& slots() const { return slots_; }
+  // Whether the device of this number is there, bound to device_dax.
+  bool HasRaw(const std::string& name, uint64_t number) const;
   // By path; null: nothing there.
   const Slot* FindByPath(const std::string& path) const;
 
@@ -44,6 +50,7 @@ class SimDax final : public Dax, public DaxDrivers {
   const std::string host_;
   std::map<std::string, Slot> slots_;
   uint64_t last_number_ = 0;
+  SimRaw* raw_ = nullptr;
 };
 
 }  // namespace weft::sim

@@ -1,13 +1,12 @@
 #include "tests/sim/sim_kmod.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
+#include "tests/sim/line_place.h"
 
 namespace weft::sim {
 namespace {
@@ -195,31 +194,16 @@ absl::Status SimKmod::ExtendSegment(SegmentId segment, Token token, const KmodRu
 absl::StatusOr<UniqueFd> SimKmod::OpenSegment(SegmentId segment, Token token, Access mode) {
   absl::StatusOr<UniqueFd> fd = rules_.OpenSegment(segment, token, mode);
   if (!fd.ok()) return fd;
-  const auto reused = in_flight_.find(fd->get());
-  if (reused != in_flight_.end()) Release(reused->second);
   handles_[++last_handle_] = {segment, segments_.at(segment).serial, token, mode};
-  in_flight_[fd->get()] = last_handle_;
+  if (const HandleId dropped = in_flight_.Add(fd->get(), last_handle_)) Release(dropped);
   return fd;
 }
 
-HandleId SimKmod::Claim(int fd) {
-  const auto it = in_flight_.find(fd);
-  WEFT_CHECK(it != in_flight_.end(), fd);
-  const HandleId handle = it->second;
-  in_flight_.erase(it);
-  return handle;
-}
-
 void SimKmod::SweepDescriptors() {
-  for (auto it = in_flight_.begin(); it != in_flight_.end();) {
-    if (fcntl(it->first, F_GETFD) >= 0) {
-      ++it;
-      continue;
-    }
+  in_flight_.Sweep([this](HandleId dropped) {
     world_.Probe("descriptor dropped before it reached a client");
-    Release(it->second);
-    it = in_flight_.erase(it);
-  }
+    Release(dropped);
+  });
 }
 
 void SimKmod::Release(HandleId id) {
@@ -337,17 +321,12 @@ std::optional<SimKmod::Place> SimKmod::Locate(const Segment& segment, uint64_t l
       line -= lines;
       continue;
     }
-    uint64_t index = 0;
-    uint64_t within = line;
-    if (run.extents.size() > 1) {
-      const uint64_t chunk = run.stripe_chunk.value() / kLineBytes;
-      index = line / chunk % run.extents.size();
-      within = line / chunk / run.extents.size() * chunk + line % chunk;
-    }
-    const KmodExtent& extent = run.extents[index];
+    const LinePlace place =
+        PlaceInRun(run.extents.size(), run.stripe_chunk.value() / kLineBytes, line);
+    const KmodExtent& extent = run.extents[place.extent];
     const auto device = devices_.find(extent.device);
     if (device == devices_.end() || device->second.info.dead) return std::nullopt;
-    return Place{&device->second, FirstLine(extent) + within};
+    return Place{&device->second, FirstLine(extent) + place.line};
   }
   return std::nullopt;
 }

@@ -13,6 +13,7 @@
 
 #include "server/platform/fake_kmod.h"
 #include "server/platform/kmod.h"
+#include "tests/sim/in_flight.h"
 #include "tests/sim/memory.h"
 #include "tests/sim/process.h"
 #include "tests/sim/sim_clock.h"
@@ -21,9 +22,6 @@
 #include "tests/sim/world.h"
 
 namespace weft::sim {
-
-// One open of a segment, by a process. Never used again.
-using HandleId = uint64_t;
 
 // FakeKmod knows the module's rules; here are the dead-man's timer, the caches, and what a
 // client's loads and stores do. Lives as long as its machine runs.
@@ -50,7 +48,7 @@ class SimKmod final : public Kmod {
   // ---- The processes' side
 
   // The handle behind a descriptor that OpenSegment gave. From here on it is a process's.
-  HandleId Claim(int fd);
+  HandleId Claim(int fd) { return in_flight_.Claim(fd); }
   // The last file and mapping of it are gone.
   void Release(HandleId handle);
   // False: SIGBUS. `line`: from the segment's start.
@@ -152,8 +150,7 @@ class SimKmod final : public Kmod {
   uint64_t last_serial_ = 0;
   std::map<HandleId, Handle> handles_;
   HandleId last_handle_ = 0;
-  // Descriptors on their way to a process.
-  std::map<int, HandleId> in_flight_;
+  InFlight in_flight_;
   std::map<int, std::unique_ptr<Cache>> caches_;  // by the memory's number
   BootTime deadline_ = BootTime::InfinitePast();
   absl::Duration bound_;

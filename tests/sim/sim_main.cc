@@ -202,7 +202,7 @@ int Main(const Flags& flags) {
   const Totals totals = flags.seed ? RunSome(flags, 0, current) : RunInProcesses(flags);
   if (!flags.seed) {
     for (const auto& [name, count] : totals.probes) Say(absl::StrCat("probe ", name, ": ", count));
-    for (const std::string& name : ProbesNeverReached(totals.probes)) {
+    for (const std::string& name : ProbesNeverReached(totals.probes, flags.workloads)) {
       Say(absl::StrCat("probe never reached: ", name));
     }
   }

@@ -86,10 +86,15 @@ INSTANTIATE_TEST_SUITE_P(
                     PlantedBug{"forget_scrubs", {"coordinator-crashes"}},
                     PlantedBug{"forget_grants", {"coordinator-crashes"}},
                     PlantedBug{"confirm_unrevoked", {"client-deaths"}},
-                    PlantedBug{"late_deadline", {"daemon-stalls", "partitions"}}),
+                    PlantedBug{"late_deadline", {"daemon-stalls", "partitions"}},
+                    PlantedBug{"confirm_deposed", {"failovers", "partitions"}},
+                    PlantedBug{"fence_too_early", {"fence-agents"}},
+                    PlantedBug{"fence_nothing", {"fence-agents"}},
+                    PlantedBug{"ignore_fence_policy", {"fence-agents"}},
+                    PlantedBug{"trust_timer", {"raw-hosts"}}),
     [](const testing::TestParamInfo<PlantedBug>& info) { return info.param.name; });
 
-TEST(SimTest, EveryBugHasATest) { EXPECT_EQ(AllBugs().size(), 13u); }
+TEST(SimTest, EveryBugHasATest) { EXPECT_EQ(AllBugs().size(), 18u); }
 
 }  // namespace
 }  // namespace weft::sim

@@ -67,8 +67,7 @@ void Truth::ApplyOne(const std::string& key, const std::string* value) {
   } else if (Consume(rest, keys::kAttachments)) {
     ApplyAttachment(rest, value);
   } else if (Consume(rest, keys::kHosts)) {
-    if (value != nullptr) hosts_[rest].ParseFromString(*value);
-    grants_changed_ = true;
+    if (value != nullptr) ApplyHost(rest, *value);
   } else if (Consume(rest, keys::kDevices)) {
     if (value != nullptr) devices_[*Uuid::Parse(rest)].ParseFromString(*value);
     bytes_changed_ = true;
@@ -139,6 +138,27 @@ void Truth::ApplySegment(const std::string& key, const std::string* value) {
   }
   segment_by_key_[key] = id;
   segments_[id] = std::move(record);
+}
+
+void Truth::ApplyHost(const std::string& id, const std::string& value) {
+  const v1::Host before = hosts_[id].host();
+  hosts_[id].ParseFromString(value);
+  const v1::Host& now = hosts_[id].host();
+  grants_changed_ = true;
+  if (before.state() == now.state()) return;
+  if (before.state() == v1::HOST_FENCING && now.state() == v1::HOST_DOWN) {
+    world_.Probe("host is fenced");
+  }
+  if (now.state() == v1::HOST_UNCERTAIN && !now.can_revoke()) {
+    world_.Probe("host that cannot revoke expires");
+  }
+  if (before.state() != v1::HOST_UNCERTAIN) return;
+  if (now.state() == v1::HOST_ALIVE) {
+    world_.Probe(before.boot_id() == now.boot_id() ? "uncertain host comes back"
+                                                   : "uncertain host comes back after a reboot");
+  } else if (now.state() == v1::HOST_DOWN) {
+    world_.Probe("uncertain host is fenced");
+  }
 }
 
 void Truth::ApplyAttachment(const std::string& key, const std::string* value) {

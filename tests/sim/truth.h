@@ -71,6 +71,7 @@ class Truth {
   void ApplyGrant(const std::string& key, const std::string* value);
   void ApplyScrub(const std::string& key, const std::string* value);
   void ApplySegment(const std::string& key, const std::string* value);
+  void ApplyHost(const std::string& id, const std::string& value);
   void ApplyAttachment(const std::string& key, const std::string* value);
   void CheckExclusion();
   // Invariant 1, and 5 where the owner of a unit changes.

@@ -16,6 +16,8 @@ struct Workload {
   void (*start)(Cluster& cluster);
   // Probes that some run with it reaches.
   std::vector<std::string_view> probes;
+  // What it wants of the cluster; null: nothing.
+  void (*configure)(ClusterConfig& config) = nullptr;
 };
 
 // In a fixed order.

@@ -26,17 +26,17 @@ void StartHostCrashes(Cluster& cluster) {
 
 // Past its lease a machine that stands still can neither stop its stores in time nor keep
 // its caches from writing back: that is what fence agents are for (docs/ARCHITECTURE.md).
-// Its timers are played as the first thing that runs when it goes on; dirty lines must not
-// be there then.
+// Its timers are played as the first thing that runs when it goes on; dirty lines must be
+// written back in time then, for which a tenth of the lease is left.
 void StartHostFreezes(Cluster& cluster) {
   const absl::Duration longest =
-      cluster.all_hardware_coherent() ? cluster.session_ttl() * 2 : cluster.session_ttl() / 4;
+      cluster.all_hardware_coherent() ? cluster.session_ttl() * 2 : cluster.session_ttl() / 10;
   cluster.NowAndThen(absl::Seconds(8), [&cluster, longest] {
     HostSim& host = cluster.AnyHost();
     host.Freeze();
     cluster.world().Probe("machine stands still");
     cluster.UndoAfter(cluster.rng().Between(absl::Milliseconds(10), longest),
-                      [&host] { host.Thaw(); });
+                      [&host] { host.Thaw(/*timers_first=*/true); });
   });
 }
 

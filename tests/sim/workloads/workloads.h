@@ -29,6 +29,12 @@ void StartDaemonStalls(Cluster& cluster);
 void StartHostCrashes(Cluster& cluster);
 // A machine stands still as a whole.
 void StartHostFreezes(Cluster& cluster);
+// Machines stand still past their leases, and go on before their timers do; the pool relies on
+// fence agents, which fail, hang and are slow.
+void StartFenceAgents(Cluster& cluster);
+// Hosts whose backend cannot take anything back come and go: by themselves, by their power, and
+// by an administrator's word.
+void StartRawHosts(Cluster& cluster);
 // Clocks run at wrong rates, within the bound; wall clocks jump.
 void StartClockDrift(Cluster& cluster);
 // Clients die at any step, and others take over; children live on with what they mapped.
