@@ -63,6 +63,11 @@ TEST_F(GrantsTest, SharedIsForAll) {
   EXPECT_EQ(Refusal("b", s, v1::READ_WRITE), kGranted);
 }
 
+TEST_F(GrantsTest, AModeThatIsNoneIsRefused) {
+  const std::string s = Make("s", v1::SHARED);
+  EXPECT_EQ(Refusal("a", s, static_cast<v1::AccessMode>(77)), v1::BAD_ARGUMENT);
+}
+
 TEST_F(GrantsTest, AcquireIsIdempotentAndAnUpgradeHasANewToken) {
   const std::string s = Make("s", v1::SINGLE_WRITER);
   const auto reader = cluster_.Acquire("a", s, v1::READ_ONLY);

@@ -66,7 +66,8 @@ void GrantKeeper::Open(ConnectionId connection, const std::string& principal,
   acquire->connection = connection;
   acquire->principal = principal;
   acquire->segment = request.segment();
-  acquire->mode = request.mode() == v1::READ_WRITE ? v1::READ_WRITE : v1::READ_ONLY;
+  // One that is none is the coordinator's to refuse.
+  acquire->mode = request.mode() == v1::ACCESS_MODE_UNSPECIFIED ? v1::READ_ONLY : request.mode();
   acquire->open = std::move(request);
   acquire->open_reply = std::move(reply);
   if (absl::Status s = table_.CheckQuota(connection); !s.ok()) {

@@ -183,6 +183,11 @@ void Node::FormatDevice(const Caller& caller, const v1::FormatDeviceRequest& req
     done(std::move(s));
     return;
   }
+  // Before its device is looked at: a pool may have it since.
+  if (auto reply = format_replies_.Find(request)) {
+    done(*std::move(reply));
+    return;
+  }
   const absl::StatusOr<KnownDevice> known = deps_.catalog.FindByName(request.device());
   if (!known.ok()) {
     done(known.status());
@@ -216,8 +221,14 @@ void Node::FormatDevice(const Caller& caller, const v1::FormatDeviceRequest& req
 
 void Node::Format(const v1::FormatDeviceRequest& request, Done<v1::LocalDeviceInfo> done) {
   deps_.blocking.Post([this, request, done = std::move(done)]() mutable {
+    // It may have come twice before the first was carried out.
+    if (auto reply = format_replies_.Find(request)) {
+      done(*std::move(reply));
+      return;
+    }
     absl::StatusOr<v1::LocalDeviceInfo> info =
         deps_.catalog.Format(request.device(), request.force());
+    if (info.ok()) format_replies_.Keep(request, *info);
     if (info.ok()) RescanNow();  // what has a label now is taken over
     if (info.ok()) deps_.executor.Post([this] { ReportInventory(); });
     done(std::move(info));

@@ -14,6 +14,7 @@
 #include "server/node/device_catalog.h"
 #include "server/node/executor.h"
 #include "server/node/fd_service.h"
+#include "server/node/format_replies.h"
 #include "server/node/grant_keeper.h"
 #include "server/node/node_metrics.h"
 #include "server/node/scrubber.h"
@@ -142,6 +143,7 @@ class Node final : public LocalApi, private SessionObserver {
   Worker worker_;
   Scrubber scrubber_;
   Session session_;
+  FormatReplies format_replies_;
 
   // What every thread may ask: the session as it was last.
   mutable absl::Mutex mu_;

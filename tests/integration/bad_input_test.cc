@@ -14,7 +14,8 @@
 //   a label of another cluster             DamageTest.LabelOfAnotherCluster...
 //   a truncated file                       DamageTest.TruncatedFile...
 //   a clone of a device, garbage on the fd socket, a client that is newer, or gone before
-//   it got its descriptor, formatting a device that a pool has: node/weftd_test.cc
+//   it got its descriptor, a wrong mode, formatting a device that a pool has:
+//   node/weftd_test.cc
 //   finer cases of all: the unit tests of server/core, server/node and server/platform
 
 #include <sys/mman.h>

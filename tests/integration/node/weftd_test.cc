@@ -21,16 +21,22 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/sdk/weft.h"
+#include "gmock/gmock.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 #include "gtest/gtest.h"
 #include "proto/weft/v1/event.grpc.pb.h"
 #include "proto/weft/v1/grant.grpc.pb.h"
 #include "proto/weft/v1/node.grpc.pb.h"
+#include "proto/weft/v1/pool.grpc.pb.h"
 #include "proto/weft/v1/session.grpc.pb.h"
 #include "server/core/errors.h"
 #include "server/core/types.h"
 #include "server/platform/unique_fd.h"
+#include "server/rpc/standard_calls.h"
 #include "server/rpc/status.h"
 #include "tests/integration/harness.h"
 
@@ -76,10 +82,10 @@ class RawClient {
     Send(message);
     return Receive();
   }
-  void SendOpen(const std::string& segment) {
+  void SendOpen(const std::string& segment, v1::AccessMode mode = v1::READ_WRITE) {
     v1::ClientMessage message;
     message.mutable_open()->set_segment(segment);
-    message.mutable_open()->set_mode(v1::READ_WRITE);
+    message.mutable_open()->set_mode(mode);
     Send(message);
   }
 
@@ -262,6 +268,17 @@ TEST_F(WeftdTest, AClientOfANewerProtocolIsTold) {
   EXPECT_EQ(reply->error().reason(), "VERSION_TOO_NEW");
 }
 
+TEST_F(WeftdTest, AModeThatIsNoneIsRefused) {
+  Start();
+  RawClient raw(cluster_.fd_socket("host-a"));
+  ASSERT_TRUE(raw.Hello().has_value());
+  raw.SendOpen("pools/p/segments/s", static_cast<v1::AccessMode>(77));
+  const auto reply = raw.Receive();
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->error().reason(), "BAD_ARGUMENT") << reply->DebugString();
+  EXPECT_EQ(Grants(), 0u);
+}
+
 TEST_F(WeftdTest, LocalCallsNeedTheTicketOfALiveConnection) {
   Start();
   const auto endpoint = client_->GetEndpoint();
@@ -273,6 +290,62 @@ TEST_F(WeftdTest, LocalCallsNeedTheTicketOfALiveConnection) {
         (*local)->Call(&v1::NodeService::Stub::GetNodeStatus, v1::GetNodeStatusRequest());
     EXPECT_EQ(ReasonOf(status.status()), v1::NO_IDENTITY) << status.status();
   }
+}
+
+TEST_F(WeftdTest, TheLocalSocketHasHealthAndReflection) {
+  Start();
+  const auto endpoint = client_->GetEndpoint();
+  ASSERT_TRUE(endpoint.ok()) << endpoint.status();
+  const auto channel =
+      grpc::CreateChannel(endpoint->grpc_address, grpc::InsecureChannelCredentials());
+  EXPECT_EQ(Health(channel), kServing);
+  const std::string services = ListServices(channel);
+  EXPECT_THAT(services, testing::HasSubstr("weft.v1.NodeService"));
+  EXPECT_THAT(services, testing::HasSubstr("weft.v1.SegmentService"));
+}
+
+// The reply was lost, say.
+TEST_F(WeftdTest, AFormatThatIsAskedForAgainIsNotCarriedOutAgain) {
+  ASSERT_TRUE(cluster_.StartCoordinator().ok());
+  ASSERT_TRUE(cluster_.StartHost("host-a").ok());
+  client_ = Connect("host-a");
+  const auto endpoint = client_->GetEndpoint();
+  ASSERT_TRUE(endpoint.ok()) << endpoint.status();
+  v1::NodeService::Stub node(
+      grpc::CreateChannel(endpoint->grpc_address, grpc::InsecureChannelCredentials()));
+  const auto format = [&](const std::string& id, bool force, std::string* uuid) {
+    grpc::ClientContext context;
+    context.AddMetadata("weft-ticket", endpoint->ticket);
+    v1::FormatDeviceRequest request;
+    request.set_device(cluster_.device_name(0));
+    request.set_force(force);
+    request.set_request_id(id);
+    v1::LocalDeviceInfo info;
+    const absl::Status status = FromGrpcStatus(node.FormatDevice(&context, request, &info));
+    *uuid = info.uuid();
+    return ReasonOf(status);
+  };
+  std::string first, again;
+  ASSERT_EQ(format("one", /*force=*/false, &first), v1::REASON_UNSPECIFIED);
+  EXPECT_EQ(format("one", /*force=*/false, &again), v1::REASON_UNSPECIFIED);
+  EXPECT_EQ(again, first);
+  EXPECT_EQ(format("one", /*force=*/true, &again), v1::REQUEST_ID_REUSED);
+  EXPECT_EQ(format("two", /*force=*/false, &again), v1::FOREIGN_DATA);
+  ASSERT_EQ(format("three", /*force=*/true, &again), v1::REASON_UNSPECIFIED);
+  EXPECT_NE(again, first);
+  // Also when a pool has it by now.
+  const absl::Status pooled = cluster_.Await("the pool", [&]() -> absl::StatusOr<bool> {
+    v1::CreatePoolRequest request;
+    request.set_pool_id("p");
+    request.add_devices("devices/" + again);
+    const auto pool = cluster_.admin().Call(&v1::PoolService::Stub::CreatePool, request);
+    if (pool.ok() || ReasonOf(pool.status()) == v1::DEVICE_NOT_FOUND) return pool.ok();
+    return pool.status();
+  });
+  ASSERT_TRUE(pooled.ok()) << pooled;
+  std::string third;
+  EXPECT_EQ(format("three", /*force=*/true, &third), v1::REASON_UNSPECIFIED);
+  EXPECT_EQ(third, again);
 }
 
 TEST_F(WeftdTest, ADeviceThatAPoolHasIsNotFormatted) {
