@@ -12,6 +12,7 @@ namespace {
 constexpr char kPool[] = "pools/p";
 constexpr uint64_t kUnit = kExtentUnit.value();
 constexpr uint64_t kLinesPerUnit = kUnit / kLineBytes;
+constexpr absl::Duration kTouchPause = absl::Milliseconds(400);
 
 std::string Resource(const std::string& segment) {
   return absl::StrCat(kPool, "/segments/", segment);
@@ -80,6 +81,7 @@ void ClientSim::Start() {
   host_.Join(this);
   Connect();
   StepSoon();
+  TouchNowAndThen();
 }
 
 // ---- The connection to weftd
@@ -186,7 +188,14 @@ void ClientSim::Finish() { finishing_ = true; }
 // ---- What it does
 
 void ClientSim::StepSoon() {
-  After(rng_.Between(absl::Milliseconds(1), options_.pause_max), [this] { NextStep(); });
+  const absl::Duration longest =
+      finishing_ ? std::min(kTouchPause, options_.pause_max) : options_.pause_max;
+  After(rng_.Between(absl::Milliseconds(1), longest), [this] { NextStep(); });
+}
+
+void ClientSim::TouchNowAndThen() {
+  TouchMemory();
+  After(rng_.Between(absl::Milliseconds(1), kTouchPause), [this] { TouchNowAndThen(); });
 }
 
 void ClientSim::NextStep() {
@@ -195,7 +204,6 @@ void ClientSim::NextStep() {
     return;
   }
   StepSoon();
-  TouchMemory();
   if (busy_) return;
   if (!mapped_.empty() && (finishing_ || rng_.OneIn(4))) {
     CloseOne(mapped_.begin()->first);

@@ -24,7 +24,8 @@ struct ClientOptions {
   // Names that the clients of a run use, all in one pool.
   std::vector<std::string> segments;
   uint64_t max_units = 3;
-  // The longest pause between two things it does.
+  // The longest pause between two things that it asks for. It touches what it has mapped more
+  // often.
   absl::Duration pause_max = absl::Milliseconds(400);
   absl::Duration call_timeout = absl::Seconds(10);
 };
@@ -70,6 +71,7 @@ class ClientSim final : public SocketPeer {
   void SendRequest(v1::ClientMessage message, FdDone done);
   void NextStep();
   void StepSoon();
+  void TouchNowAndThen();
   void TouchMemory();
 
   void Create(const std::string& name);

@@ -5,20 +5,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/core/check.h"
-#include "server/core/names.h"
 #include "server/node/fake_signatures.h"
 #include "server/node/format.h"
 #include "tests/sim/linearizability.h"
-#include "tests/sim/sim_transport.h"
 
 namespace weft::sim {
 namespace {
 
 constexpr uint64_t kUnit = kExtentUnit.value();
 constexpr uint64_t kLinesPerUnit = kUnit / kLineBytes;
-constexpr char kAdmin[] = "admin";
-// Longer than a message can be on its way.
-constexpr absl::Duration kHeldOff = absl::Seconds(4);
 
 CoreOptions MakeCoreOptions(World& world, const SimAgents& agents, absl::Duration ttl) {
   CoreOptions options;
@@ -38,6 +33,7 @@ Cluster::Cluster(World& world, const ClusterConfig& config)
       config_(config),
       rng_(world.rng.Fork()),
       session_ttl_(rng_.OneIn(3) ? absl::Seconds(10) : absl::Seconds(3)),
+      client_pause_max_(rng_.OneIn(4) ? absl::Seconds(15) : absl::Milliseconds(400)),
       agents_(world, [this](const std::string& host) { CyclePower(HostOf(host)); }),
       network_(world),
       truth_(world,
@@ -87,38 +83,6 @@ void Cluster::AddDevices() {
 HostSim& Cluster::HostOf(const std::string& name) {
   return **std::find_if(hosts_.begin(), hosts_.end(),
                         [&](const auto& host) { return host->name() == name; });
-}
-
-void Cluster::CyclePower(HostSim& host) {
-  if (host.frozen()) world_.Probe("fence agent stops a machine that stands still");
-  host.PowerOff();
-  world_.loop.After(rng_.Between(absl::Milliseconds(200), absl::Seconds(5)),
-                    [&host] { host.PowerOn(); });
-}
-
-void Cluster::PowerOffAndConfirm(HostSim& host) {
-  if (host.held_off()) return;
-  host.SetHeldOff(true);
-  host.PowerOff();
-  ConfirmPowerOff(host, 10);
-}
-
-void Cluster::ConfirmPowerOff(HostSim& host, int attempts) {
-  v1::FenceHostRequest request;
-  request.set_name(absl::StrCat("hosts/", host.name()));
-  request.set_confirm_powered_off(true);
-  request.set_request_id(absl::StrCat("confirm-", ++last_confirmation_));
-  CoordinatorSim& any = *coordinators_[rng_.Below(coordinators_.size())];
-  CallCoordinator(network_, kAdmin, any, {}, Method::kFenceHost, request.SerializeAsString(),
-                  absl::Seconds(2), alive_,
-                  [this, &host, attempts](const absl::StatusOr<std::string>& result) {
-                    if (result.ok()) world_.Probe("power-off confirmed by hand");
-                    world_.loop.After(kHeldOff, [this, &host, attempts, done = result.ok()] {
-                      if (!done && attempts > 1) return ConfirmPowerOff(host, attempts - 1);
-                      host.SetHeldOff(false);
-                      host.PowerOn();
-                    });
-                  });
 }
 
 bool Cluster::all_hardware_coherent() const {
@@ -226,36 +190,11 @@ void Cluster::SetUp() {
               [this] { return pool_created_ ? NotAttached() : "the pool is not created"; });
 }
 
-void Cluster::CallUntilDone(Method method, const std::string& request,
-                            std::function<bool(const absl::StatusOr<std::string>&)> done) {
-  const auto again = [this, method, request, done] {
-    world_.loop.After(absl::Milliseconds(500),
-                      [this, method, request, done] { CallUntilDone(method, request, done); });
-  };
-  // One that was deposed may not know it.
-  CoordinatorSim& any = *coordinators_[rng_.Below(coordinators_.size())];
-  CallCoordinator(network_, kAdmin, any, {}, method, request, absl::Seconds(2), alive_,
-                  [again, done](const absl::StatusOr<std::string>& result) {
-                    if (!done(result)) again();
-                  });
-}
-
-void Cluster::CreatePoolWhenKnown() {
-  v1::CreatePoolRequest request;
-  request.set_pool_id("p");
-  request.set_request_id("create-pool");
-  for (const PoolDevice& device : devices_) request.add_devices(FormatDeviceName(device.id));
-  if (rng_.OneIn(2)) request.mutable_pool()->set_revoke_grace_ms(200);
-  if (config_.fence_agents) request.mutable_pool()->set_fencing(v1::AGENT);
-  CallUntilDone(
-      Method::kCreatePool, request.SerializeAsString(),
-      [this](const absl::StatusOr<std::string>& result) { return pool_created_ = result.ok(); });
-}
-
 void Cluster::StartClient(HostSim& host) {
   if (!host.powered()) return;
   ClientOptions options;
   options.segments = {"a", "b", "c", "d"};
+  options.pause_max = client_pause_max_;
   clients_.push_back(std::make_unique<ClientSim>(world_, host, history_, options, ++last_client_));
   clients_.back()->Start();
 }
@@ -358,18 +297,6 @@ std::string Cluster::WhatIsLeft() const {
   }
   if (!any_lost() && truth_.scrubs() > 0) return "scrubs are left";
   return NotAttached();
-}
-
-void Cluster::DeleteAll() {
-  for (const auto& [id, record] : truth_.segments()) {
-    v1::DeleteSegmentRequest request;
-    request.set_name(record.segment().name());
-    request.set_request_id(absl::StrCat("delete-", id.value()));
-    CallUntilDone(Method::kDeleteSegment, request.SerializeAsString(),
-                  [](const absl::StatusOr<std::string>& result) {
-                    return result.ok() || absl::IsNotFound(result.status());
-                  });
-  }
 }
 
 void Cluster::Converge() {

@@ -69,6 +69,8 @@ class Cluster {
   // Takes the host's power away and keeps it so until an administrator has said that the host is
   // off and was told that this is taken to be so, or gave that up. No-op if that is under way.
   void PowerOffAndConfirm(HostSim& host);
+  // As `weft host fence --force`, once: of a host that has an agent.
+  void FenceByHand(const HostSim& host);
 
   // Does `fault` every now and then until the faults are over.
   void NowAndThen(absl::Duration pause_max, std::function<void()> fault);
@@ -94,6 +96,8 @@ class Cluster {
   // What a fence agent has the power switch do.
   void CyclePower(HostSim& host);
   void ConfirmPowerOff(HostSim& host, int attempts);
+  void CallFenceHost(v1::FenceHostRequest request, const HostSim& host,
+                     std::function<void(bool ok)> done);
   // Every host has the pool's devices, and no copies. One that cannot tell whether it has a lost
   // device mapped still, since it does not find it, is booted anew.
   void RestoreDevices();
@@ -112,6 +116,7 @@ class Cluster {
   const ClusterConfig config_;
   Rng rng_;
   absl::Duration session_ttl_;
+  absl::Duration client_pause_max_;
   SimAgents agents_;
   Network network_;
   Truth truth_;
@@ -123,7 +128,7 @@ class Cluster {
   std::vector<std::unique_ptr<HostSim>> hosts_;
   std::vector<std::unique_ptr<ClientSim>> clients_;
   uint64_t last_client_ = 0;
-  uint64_t last_confirmation_ = 0;
+  uint64_t last_fence_request_ = 0;
   bool pool_created_ = false;
   bool faults_over_ = false;
   std::vector<std::shared_ptr<std::function<void()>>> undos_;

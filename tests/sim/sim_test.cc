@@ -52,9 +52,9 @@ struct PlantedBug {
 
 class PlantedBugTest : public testing::TestWithParam<PlantedBug> {};
 
-// The checkers find it within these many seeds.
+// An invariant's checker finds it within these many seeds.
 TEST_P(PlantedBugTest, IsCaught) {
-  constexpr uint64_t kMostSeeds = 300;
+  constexpr uint64_t kMostSeeds = 1000;
   RunOptions options;
   options.workloads = GetParam().workloads;
   for (const BugName& bug : AllBugs()) {
@@ -62,7 +62,7 @@ TEST_P(PlantedBugTest, IsCaught) {
   }
   for (options.seed = 1; options.seed <= kMostSeeds; ++options.seed) {
     const RunResult result = Simulate(options);
-    if (result.ok) continue;
+    if (result.ok || result.violation.invariant == 0) continue;
     std::printf("%s: caught at seed %d: invariant %d: %s\n", GetParam().name.c_str(),
                 static_cast<int>(options.seed), result.violation.invariant,
                 result.violation.text.substr(0, 160).c_str());
@@ -87,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(
                     PlantedBug{"forget_grants", {"coordinator-crashes"}},
                     PlantedBug{"confirm_unrevoked", {"client-deaths"}},
                     PlantedBug{"late_deadline", {"daemon-stalls", "partitions"}},
-                    PlantedBug{"confirm_deposed", {"failovers", "partitions"}},
+                    PlantedBug{"confirm_deposed", {"failovers"}},
                     PlantedBug{"fence_too_early", {"fence-agents"}},
                     PlantedBug{"fence_nothing", {"fence-agents"}},
                     PlantedBug{"ignore_fence_policy", {"fence-agents"}},

@@ -1,6 +1,25 @@
 #include "tests/sim/workloads/workloads.h"
 
 namespace weft::sim {
+namespace {
+
+// Each host sees one of the two coordinators only, for a while.
+void SplitHosts(Cluster& cluster) {
+  cluster.world().Probe("hosts see different coordinators");
+  for (const auto& host : cluster.hosts()) {
+    const std::string& name =
+        cluster.coordinators()[cluster.rng().Below(cluster.coordinators().size())]->name();
+    cluster.network().Cut(host->name(), name);
+    cluster.network().Cut(name, host->name());
+    cluster.UndoAfter(cluster.rng().Between(cluster.session_ttl(), cluster.session_ttl() * 3),
+                      [&cluster, &host, &name] {
+                        cluster.network().Heal(host->name(), name);
+                        cluster.network().Heal(name, host->name());
+                      });
+  }
+}
+
+}  // namespace
 
 void StartCoordinatorCrashes(Cluster& cluster) {
   cluster.NowAndThen(absl::Seconds(6), [&cluster] {
@@ -33,6 +52,7 @@ void StartFailovers(Cluster& cluster) {
       if (coordinator->running()) continue;
       coordinator->Start();
       cluster.world().Probe("another coordinator takes over");
+      if (cluster.rng().OneIn(2)) SplitHosts(cluster);
       return;
     }
   });

@@ -4,6 +4,7 @@ namespace weft::sim {
 
 void StartFenceAgents(Cluster& cluster) {
   cluster.agents().faulty = true;
+  cluster.NowAndThen(absl::Seconds(30), [&cluster] { cluster.FenceByHand(cluster.AnyHost()); });
   cluster.NowAndThen(absl::Seconds(8), [&cluster] {
     HostSim& host = cluster.AnyHost();
     if (host.frozen()) return;
