@@ -80,11 +80,10 @@ void ExamineDriver(const fs::path& sys, const fs::path& device, std::vector<Find
         {name, "no driver is bound to it", absl::StrCat("daxctl enable-device ", name)});
   } else if (driver == "kmem") {
     const size_t online = OnlineBlocks(sys, device);
-    findings.push_back(
-        {name,
-         online > 0 ? absl::StrCat("in use as system memory: ", online, " blocks are online")
-                    : "taken as system memory (driver kmem)",
-         absl::StrCat("weft device claim ", online > 0 ? "--offline " : "", name)});
+    findings.push_back({name,
+                        online > 0 ? absl::StrCat("in use as system memory: ", OnlineText(online))
+                                   : "taken as system memory (driver kmem)",
+                        absl::StrCat("weft device claim ", online > 0 ? "--offline " : "", name)});
   } else if (driver != "device_dax" && driver != "weft" && driver != "fsdev_dax") {
     findings.push_back({name, absl::StrCat("the driver ", driver, " has it"),
                         absl::StrCat("stop what uses it, then: echo ", name, " > ",

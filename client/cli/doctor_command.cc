@@ -33,7 +33,8 @@ absl::Status Doctor(Context& context) {
   Print(context, findings);
   if (findings.empty()) return absl::OkStatus();
   return MakeError(absl::StatusCode::kFailedPrecondition, v1::NOT_SUPPORTED,
-                   absl::StrCat(findings.size(), " things are in the way of --backend=kmod"));
+                   absl::StrCat(findings.size(), findings.size() == 1 ? " thing is" : " things are",
+                                " in the way of --backend=kmod"));
 }
 
 }  // namespace

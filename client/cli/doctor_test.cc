@@ -98,7 +98,7 @@ TEST_F(DoctorTest, TheDeviceIsOnlineAsSystemMemory) {
   Write("sys/devices/system/memory/memory33/state", "offline");
   Write("sys/bus/dax/devices/dax0.0/resource", "0x100000000");
   Write("sys/bus/dax/devices/dax0.0/size", "268435456");
-  EXPECT_TRUE(Contains(Only().problem, "1 blocks are online"));
+  EXPECT_TRUE(Contains(Only().problem, "1 block is online"));
   EXPECT_TRUE(Contains(Only().remedy, "weft device claim --offline dax0.0"));
   Write("sys/devices/system/memory/memory32/state", "offline");
   EXPECT_FALSE(Contains(Only().remedy, "--offline"));

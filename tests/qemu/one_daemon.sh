@@ -65,7 +65,7 @@ one_daemon_in_use() {
   check "kmem has a device" ask host-a kmem_takes dax0.0 online_movable
   ask host-a weft doctor || true
   check "weft doctor says so" says "${said}" \
-    "dax0.0: in use as system memory: 1 blocks are online" "weft device claim --offline dax0.0"
+    "dax0.0: in use as system memory: 1 block is online" "weft device claim --offline dax0.0"
   ask host-a 'state_of dax0.0 >/tmp/before'
   ask host-a weft device claim dax0.0 || true
   check "it is not claimed while online" says "${said}" IN_USE dax0.0 --offline

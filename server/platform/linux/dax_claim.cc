@@ -51,21 +51,23 @@ absl::Status MakeOffline(const std::string& name, const std::vector<PhysicalRang
   if (!online.ok()) return online.status();
   if (online->empty()) return absl::OkStatus();
   if (!options.offline) {
-    return InUse(absl::StrCat(name, " is in use as system memory: ", online->size(),
-                              " blocks are online; if programs can do without it: daxctl "
-                              "offline-memory ",
-                              name, ", or --offline"));
+    return InUse(absl::StrCat(name, " is in use as system memory: ", OnlineText(online->size()),
+                              "; if programs can do without it: daxctl offline-memory ", name,
+                              ", or --offline"));
   }
   const absl::Status status = TakeOffline(*online, options.patience);
   if (status.ok()) return status;
   return Annotate(status, absl::StrCat(name, " stays system memory"));
 }
 
-absl::Status Take(const std::string& name, const std::vector<PhysicalRange>& ranges,
+absl::Status Take(const DaxClaim& claim, const std::vector<PhysicalRange>& ranges,
                   const DaxClaimOptions& options) {
   // Memory that is online when its driver goes stays lost until the next boot.
-  if (absl::Status s = MakeOffline(name, ranges, options); !s.ok()) return s;
-  return options.bind(name, kDeviceDriver);
+  if (absl::Status s = MakeOffline(claim.name, ranges, options); !s.ok()) return s;
+  absl::Status bound = options.bind(claim.name, kDeviceDriver);
+  // What went wrong first is reported.
+  if (!bound.ok()) options.bind(claim.name, claim.driver_before).IgnoreError();
+  return bound;
 }
 
 // One rule for each device, in a file of its own.
@@ -124,7 +126,7 @@ absl::StatusOr<DaxClaim> ClaimDax(const std::string& device, const DaxClaimOptio
   if (!written.ok()) return written.status();
   claim.changed = *written;
   if (!take) return claim;
-  if (absl::Status s = Take(claim.name, *ranges, options); !s.ok()) {
+  if (absl::Status s = Take(claim, *ranges, options); !s.ok()) {
     if (*written) fs::remove(claim.rule, error);
     return s;
   }

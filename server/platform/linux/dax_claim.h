@@ -46,7 +46,8 @@ struct DaxClaim {
 // Binds `device`, a name or a path, to device_dax if dax_kmem or nobody has it, and writes a
 // udev rule that does the same whenever dax_kmem takes it. The rule names the device by its
 // physical address: names change between boots. One that Weft or device_dax has already keeps
-// its driver and gets the rule. On an error all is as it was, if the kernel lets it. Idempotent.
+// its driver and gets the rule. On an error all is as it was; if the kernel refused to bind the
+// device, its memory may be offline, though. Idempotent.
 //
 //   NOT_FOUND DEVICE_NOT_FOUND          names those that there are
 //   FAILED_PRECONDITION IN_USE          its memory is online, and is to stay so or cannot be

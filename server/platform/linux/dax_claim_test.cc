@@ -148,6 +148,16 @@ TEST_F(DaxClaimTest, MemoryThatComesOnlineAtBootIsAWarning) {
             std::string::npos);
 }
 
+TEST_F(DaxClaimTest, WhatDeviceDaxDoesNotTakeGoesBack) {
+  options_.bind = [this](const std::string&, const std::string& driver) {
+    Bind(driver == "kmem" ? driver : "");
+    return driver == "kmem" ? absl::OkStatus() : absl::UnavailableError("refused");
+  };
+  EXPECT_EQ(ClaimDax("dax0.0", options_).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(fs::read_symlink(sys_ / "bus/dax/devices/dax0.0/driver").filename(), "kmem");
+  EXPECT_EQ(Rule(), "");
+}
+
 TEST_F(DaxClaimTest, WithoutARuleNothingIsTaken) {
   fs::remove_all(rules_);
   EXPECT_FALSE(ClaimDax("dax0.0", options_).ok());

@@ -88,6 +88,10 @@ absl::StatusOr<std::vector<std::string>> FindOnlineBlocks(
   return online;
 }
 
+std::string OnlineText(size_t blocks) {
+  return blocks == 1 ? "1 block is online" : absl::StrCat(blocks, " blocks are online");
+}
+
 bool ComesOnline(const std::string& sys) {
   const std::string state = ReadWord(sys + "/devices/system/memory/auto_online_blocks");
   return !state.empty() && state != "offline";

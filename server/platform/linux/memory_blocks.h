@@ -18,6 +18,9 @@ namespace weft {
 absl::StatusOr<std::vector<std::string>> FindOnlineBlocks(const std::string& sys,
                                                           const std::vector<PhysicalRange>& ranges);
 
+// For people: "2 blocks are online".
+std::string OnlineText(size_t blocks);
+
 // Whether memory that comes anew is in use at once.
 bool ComesOnline(const std::string& sys);
 
