@@ -99,6 +99,7 @@ int Run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
   AddCoordinatorCommands(line);
   AddEventsCommand(line);
   AddDoctorCommand(line);
+  AddFsckCommand(line);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -108,7 +109,7 @@ int Run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
 
   const absl::Status status = selected.run();
   if (!status.ok()) err << ErrorLine(selected.name, status) << std::endl;
-  return ExitCodeOf(status);
+  return status.ok() ? context.exit_code() : ExitCodeOf(status);
 }
 
 }  // namespace weft::cli

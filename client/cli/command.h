@@ -75,6 +75,7 @@ void AddStatusCommand(CommandLine& line);
 void AddCoordinatorCommands(CommandLine& line);
 void AddEventsCommand(CommandLine& line);
 void AddDoctorCommand(CommandLine& line);
+void AddFsckCommand(CommandLine& line);
 
 }  // namespace weft::cli
 

@@ -15,6 +15,13 @@ enum ExitCode : int {
   kExitNotFound = 4,     // The object named is not there.
 };
 
+// Of `weft fsck`, added up, as fsck(8) does it.
+enum FsckExitCode : int {
+  kFsckRepaired = 1,
+  kFsckLeft = 4,
+  kFsckNotChecked = 8,
+};
+
 // For --help.
 inline constexpr char kExitCodesHelp[] =
     "Exit status: 0 done; 1 failed, or verify found a difference; 2 wrong usage, name or size;\n"

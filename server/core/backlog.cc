@@ -7,6 +7,7 @@
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
 #include "server/core/scrubs.h"
+#include "server/core/strays.h"
 
 namespace weft {
 namespace {
@@ -90,7 +91,8 @@ bool WorkOffBacklog(State& state, const Context& context, Changes& changes) {
     state.assigning_scrubs = false;
     for (const auto& [id, device] : state.devices) AssignScrubs(state, context, id, changes);
   }
-  return !state.releasing_hosts.empty() || !state.losing_segments.empty() ||
+  const bool more_strays = WorkOffStrays(state, context, changes);
+  return more_strays || !state.releasing_hosts.empty() || !state.losing_segments.empty() ||
          !state.revoking_hosts.empty() || state.assigning_scrubs;
 }
 

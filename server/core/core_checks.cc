@@ -136,6 +136,9 @@ std::map<DeviceId, CoreChecks::Units> CoreChecks::Owners() const {
     for (const ByteRange& range : device.quarantined) {
       take({id, range.offset, range.length}, Owner::kQuarantine);
     }
+    for (const ByteRange& range : device.strayed) {
+      take({id, range.offset, range.length}, Owner::kStray);
+    }
   }
   return owners;
 }
@@ -205,7 +208,8 @@ void CoreChecks::CheckScrubbed(const std::map<DeviceId, Units>& owners) {
       if (device.pool().empty() || device.state() == v1::DEVICE_LOST || device.recovering()) {
         continue;
       }
-      const bool waits = units[unit] == Owner::kScrub || units[unit] == Owner::kQuarantine;
+      const bool waits = units[unit] == Owner::kScrub || units[unit] == Owner::kQuarantine ||
+                         units[unit] == Owner::kStray;
       EXPECT_TRUE(waits || !dirty_[id].contains(unit))
           << device.name() << " unit " << unit << " is free or used, and was not scrubbed";
     }

@@ -32,7 +32,7 @@ class CoreChecks {
   void Zeroed(const std::string& device, int memory, uint64_t unit);
 
  private:
-  enum class Owner { kFree, kSegment, kScrub, kQuarantine };
+  enum class Owner { kFree, kSegment, kScrub, kQuarantine, kStray };
   using Units = std::vector<Owner>;
 
   // Who has each unit of 2 MiB of each device's data area. Invariant 1.

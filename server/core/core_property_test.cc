@@ -202,13 +202,17 @@ void CoreProperties::RegisterSome() {
   request.set_revoke_bound_ms(static_cast<uint32_t>(1000 * Below(3)));
   *request.mutable_devices() = InventoryOf(host);
   std::set<uint64_t> held;
-  for (const auto& [segment, token] : next.mapped) {
-    if (OneIn(5)) continue;
-    held.insert(segment);
-    request.add_held()->set_segment_id(segment);
-    *request.mutable_held(request.held_size() - 1)->mutable_token() = token;
-  }
   const bool had_session = IsAlive(cluster_.state(), host);
+  for (const auto& [segment, token] : next.mapped) {
+    // What is a stray is let go of by not listing it, within a session too.
+    const bool is_stray = cluster_.state().strays.contains({SegmentId(segment), host});
+    if (OneIn(5) && !(is_stray && had_session)) continue;
+    held.insert(segment);
+    v1::HeldGrant& one = *request.add_held();
+    one.set_segment_id(segment);
+    *one.mutable_token() = token;
+    for (const Extent& at : next.extents[segment]) *one.add_runs()->add_extents() = ToProto(at);
+  }
   if (!cluster_.TryRegister(request).ok()) {
     cluster_.memory_of = memory_before;
     return;
@@ -316,10 +320,13 @@ void CoreProperties::AcquireSome() {
 
 void CoreProperties::ReleaseSome() {
   const State& state = cluster_.state();
-  if (state.grants.empty()) return;
-  const auto chosen = std::next(state.grants.begin(), static_cast<int>(Below(state.grants.size())));
-  v1::Grant grant = chosen->second.grant();
-  const std::string host = chosen->first.second;
+  const bool stray = !state.strays.empty() && OneIn(4);
+  if (!stray && state.grants.empty()) return;
+  const auto any = [&](const auto& table) {
+    return std::next(table.begin(), static_cast<int>(Below(table.size())))->second.grant();
+  };
+  v1::Grant grant = stray ? any(state.strays) : any(state.grants);
+  const std::string host = *ParseHostName(grant.host());
   const bool stale = OneIn(4);
   if (stale) grant.mutable_token()->set_counter(grant.token().counter() - 1);
   if (!cluster_.Release(host, grant).ok() || stale) return;
@@ -532,16 +539,16 @@ void CoreProperties::CheckUntouched(const std::string& host) {
 
 // Invariant 2: what is mapped is granted.
 void CoreProperties::CheckMapped() {
+  State& state = cluster_.state();
   for (auto& [host, machine] : machines_) {
     std::erase_if(machine.unrevocable, [&mapped = machine.mapped](uint64_t segment) {
       return !mapped.contains(segment);
     });
-    if (awaited_.contains(host)) {
-      CheckUntouched(host);
-      continue;
-    }
+    if (awaited_.contains(host) || !state.hosts[host].strays.empty()) CheckUntouched(host);
+    if (awaited_.contains(host)) continue;
     for (const auto& [segment, token] : machine.mapped) {
-      EXPECT_TRUE(cluster_.state().grants.contains({SegmentId(segment), host}))
+      const GrantKey key(segment, host);
+      EXPECT_TRUE(state.grants.contains(key) || state.strays.contains(key))
           << host << " has segment " << segment << " mapped and no grant";
     }
   }
@@ -557,10 +564,8 @@ void CoreProperties::Step() {
     MakePool();
   } else if (dice < 33) {
     CreateSome();
-  } else if (dice < 37) {
-    GrowSome();
   } else if (dice < 40) {
-    DeleteSome();
+    OneIn(2) ? GrowSome() : DeleteSome();
   } else if (dice < 55) {
     AcquireSome();
   } else if (dice < 58) {
@@ -569,19 +574,15 @@ void CoreProperties::Step() {
     WorkSome();
   } else if (dice < 93) {
     OneIn(2) ? LieSome() : ClearSome();
-  } else if (dice < 94) {
-    OneIn(2) ? FenceSome() : RunFenceAgents();
   } else if (dice < 95) {
-    DrainSome();
+    OneIn(2) ? DrainSome() : OneIn(2) ? FenceSome() : RunFenceAgents();
   } else if (dice < 96) {
     cluster_.Restart();
     in_step_.clear();
   } else if (dice < 98) {
     BackUpOrRestore();
-  } else if (dice < 99) {
-    LetTimePass();
   } else {
-    ChangeHardware();
+    OneIn(2) ? LetTimePass() : ChangeHardware();
   }
 }
 

@@ -20,6 +20,7 @@
 #include "server/core/quarantine.h"
 #include "server/core/recovery.h"
 #include "server/core/scrubs.h"
+#include "server/core/strays.h"
 
 namespace weft {
 namespace {
@@ -31,7 +32,7 @@ v1::Device View(const State& state, const DeviceState& device) {
   }
   view.set_used_bytes(device.used_bytes);
   view.set_scrubbing_bytes(device.scrubbing_bytes);
-  view.set_quarantined_bytes(TotalOf(device.quarantined).value());
+  view.set_quarantined_bytes(TotalOf(device.quarantined).value() + TotalOf(device.strayed).value());
   for (const ByteRange& range : device.bad) {
     view.add_bad_ranges()->set_offset_bytes(range.offset.value());
     view.mutable_bad_ranges()->rbegin()->set_length_bytes(range.length.value());
@@ -329,7 +330,7 @@ absl::Status CheckAssignable(const State& state, const DeviceId& device) {
                      absl::StrCat(record.name(), " is ", v1::DeviceState_Name(record.state()),
                                   record.pool().empty() ? "" : " in ", record.pool()));
   }
-  return absl::OkStatus();
+  return CheckNoStrays(state, device);
 }
 
 void AssignToPool(State& state, const Context& context, const DeviceId& id,

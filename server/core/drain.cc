@@ -13,6 +13,7 @@
 #include "server/core/recovery.h"
 #include "server/core/scrubs.h"
 #include "server/core/sessions.h"
+#include "server/core/strays.h"
 
 namespace weft {
 namespace {
@@ -77,7 +78,7 @@ absl::Status CheckRemovable(const State& state, const DeviceId& id) {
     return InUse(absl::StrCat(record.name(), " has ", device.scrubbing_bytes,
                               " bytes that are still being scrubbed: try again later"));
   }
-  return absl::OkStatus();
+  return CheckNoStrays(state, id);
 }
 
 v1::Device ViewOf(const State& state, const DeviceId& id) {

@@ -59,6 +59,9 @@ Records RecordsOf(const State& state) {
   for (const auto& [id, record] : state.scrubs) {
     records[keys::Scrub(id)] = record.SerializeAsString();
   }
+  for (const auto& [key, record] : state.strays) {
+    records[keys::Stray(key.first, key.second)] = record.SerializeAsString();
+  }
   DumpRequests(state, records);
   DumpEvents(state, records);
   return records;

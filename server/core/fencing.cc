@@ -9,8 +9,10 @@
 #include "server/core/events.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
+#include "server/core/names.h"
 #include "server/core/scrubs.h"
 #include "server/core/sessions.h"
+#include "server/core/strays.h"
 
 namespace weft {
 namespace {
@@ -19,8 +21,9 @@ namespace {
 struct Holdings {
   absl::btree_set<SegmentId> grants;
   absl::btree_set<uint64_t> scrubs;
+  absl::btree_set<SegmentId> strays;
 
-  bool empty() const { return grants.empty() && scrubs.empty(); }
+  bool empty() const { return grants.empty() && scrubs.empty() && strays.empty(); }
 };
 
 bool HasAgent(const State& state, const std::string& host) {
@@ -28,6 +31,17 @@ bool HasAgent(const State& state, const std::string& host) {
 }
 
 bool WantsAgent(const PoolState& pool) { return pool.record.pool().fencing() == v1::AGENT; }
+
+bool StrayWantsAgent(State& state, const store::v1::StrayRecord& stray) {
+  for (const v1::Run& run : stray.runs()) {
+    for (const v1::Extent& extent : run.extents()) {
+      const auto device = state.devices.find(FromProto(extent).device);
+      if (device == state.devices.end() || device->second.record.device().pool().empty()) continue;
+      if (WantsAgent(PoolOfDevice(state, device->second))) return true;
+    }
+  }
+  return false;
+}
 
 // What the host has, by whether its pool's policy asks for an agent.
 struct Split {
@@ -47,6 +61,12 @@ Split SplitByPolicy(State& state, const HostState& host) {
     const PoolState& pool = PoolOfDevice(state, state.devices.at(device));
     (WantsAgent(pool) ? split.by_agent : split.by_lease).scrubs.insert(scrub);
   }
+  for (const SegmentId segment : host.strays) {
+    const std::string id = *ParseHostName(host.record.host().name());
+    if (state.leaving_strays.contains({segment, id})) continue;
+    const bool agent = StrayWantsAgent(state, state.strays.at({segment, id}));
+    (agent ? split.by_agent : split.by_lease).strays.insert(segment);
+  }
   return split;
 }
 
@@ -54,6 +74,7 @@ void Free(State& state, const Context& context, const std::string& host, const H
           Changes& changes) {
   StartReleasing(state, host, what.grants, changes);
   AbandonScrubs(state, context, what.scrubs, changes);
+  StartDroppingStrays(state, host, what.strays, changes);
 }
 
 void StartFencing(State& state, const Context& context, const std::string& id,
@@ -117,7 +138,7 @@ std::vector<FenceOrder> FenceOrders(const State& state) {
 
 void FreeAll(State& state, const Context& context, const std::string& id, Changes& changes) {
   const HostState& host = state.hosts.at(id);
-  Free(state, context, id, {host.grants, host.scrubs}, changes);
+  Free(state, context, id, {host.grants, host.scrubs, host.strays}, changes);
 }
 
 void SettleExpired(State& state, const Context& context, const std::string& id, Changes& changes) {

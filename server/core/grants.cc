@@ -17,6 +17,7 @@
 #include "server/core/recovery.h"
 #include "server/core/segments.h"
 #include "server/core/sessions.h"
+#include "server/core/strays.h"
 
 namespace weft {
 namespace {
@@ -210,7 +211,10 @@ absl::Status ReleaseGrant(State& state, const Context& context, const std::strin
   if (absl::Status s = CheckSession(state, host, request.session_id()); !s.ok()) return s;
   const SegmentId id(request.segment_id());
   auto it = state.grants.find({id, host});
-  if (it == state.grants.end()) return absl::OkStatus();
+  if (it == state.grants.end()) {
+    ReleaseStray(state, context, id, host, FromProto(request.token()), changes);
+    return absl::OkStatus();
+  }
   if (FromProto(request.token()) < FromProto(it->second.grant().token())) return absl::OkStatus();
   DropGrant(state, context, id, host, changes);
   return absl::OkStatus();

@@ -31,6 +31,9 @@ std::string Grant(SegmentId segment, std::string_view host) {
   return Join(kGrants, Padded(segment.value()), "/", host);
 }
 std::string Scrub(uint64_t scrub_id) { return Join(kScrubs, Padded(scrub_id)); }
+std::string Stray(SegmentId segment, std::string_view host) {
+  return Join(kStrays, Padded(segment.value()), "/", host);
+}
 std::string Poison(const DeviceId& device) { return absl::StrCat(kPoison, device.ToString()); }
 std::string Request(std::string_view principal, std::string_view request_id) {
   return Join(kRequests, principal, "/", request_id);

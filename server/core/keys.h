@@ -20,6 +20,7 @@ inline constexpr char kSegments[] = "/weft/v1/segments/";
 inline constexpr char kHosts[] = "/weft/v1/hosts/";
 inline constexpr char kGrants[] = "/weft/v1/grants/";
 inline constexpr char kScrubs[] = "/weft/v1/scrubs/";
+inline constexpr char kStrays[] = "/weft/v1/strays/";
 inline constexpr char kPoison[] = "/weft/v1/poison/";
 inline constexpr char kRequests[] = "/weft/v1/requests/";
 inline constexpr char kEvents[] = "/weft/v1/events/";
@@ -31,6 +32,7 @@ std::string Segment(std::string_view pool, std::string_view segment);
 std::string Host(std::string_view host);
 std::string Grant(SegmentId segment, std::string_view host);
 std::string Scrub(uint64_t scrub_id);
+std::string Stray(SegmentId segment, std::string_view host);
 std::string Poison(const DeviceId& device);
 std::string Request(std::string_view principal, std::string_view request_id);
 // Sorts by revision.

@@ -17,6 +17,7 @@
 #include "server/core/quarantine.h"
 #include "server/core/recovery.h"
 #include "server/core/scrubs.h"
+#include "server/core/strays.h"
 
 namespace weft {
 namespace {
@@ -110,6 +111,18 @@ bool AddScrub(State& state, std::string_view key, const std::string& value) {
   const uint64_t id = record.id();
   state.scrubs[id] = std::move(record);
   return key == keys::Scrub(id);
+}
+
+bool AddStray(State& state, std::string_view key, const std::string& value) {
+  store::v1::StrayRecord record;
+  if (!record.ParseFromString(value)) return false;
+  absl::StatusOr<std::string> host = ParseHostName(record.grant().host());
+  const SegmentId segment(record.grant().segment_id());
+  const bool sound = std::all_of(record.runs().begin(), record.runs().end(),
+                                 [](const v1::Run& run) { return AreExtents(run.extents()); });
+  if (!sound || !host.ok() || key != keys::Stray(segment, *host)) return false;
+  state.strays[{segment, *host}] = std::move(record);
+  return true;
 }
 
 bool AddPoison(State& state, std::string_view key, const std::string& value) {
@@ -262,6 +275,7 @@ bool Loader::AddRecord(std::string_view key, const std::string& value) {
   if (Consume(rest, keys::kHosts)) return AddHost(state, rest, value);
   if (Consume(rest, keys::kGrants)) return AddGrant(state, key, value);
   if (Consume(rest, keys::kScrubs)) return AddScrub(state, key, value);
+  if (Consume(rest, keys::kStrays)) return AddStray(state, key, value);
   if (Consume(rest, keys::kPoison)) return AddPoison(state, key, value);
   if (Consume(rest, keys::kRequests)) return AddRequest(state, key, value);
   if (Consume(rest, keys::kEvents)) return AddEvent(state, key, value);
@@ -300,6 +314,7 @@ absl::StatusOr<std::unique_ptr<State>> Loader::Finish(Now now, Changes* changes)
   if (absl::Status s = IndexSegments(state); !s.ok()) return s;
   if (absl::Status s = IndexScrubs(state); !s.ok()) return s;
   if (absl::Status s = IndexGrants(state); !s.ok()) return s;
+  if (absl::Status s = IndexStrays(state); !s.ok()) return s;
   IndexQuarantine(state);
   IndexBacklog(state);
   for (auto& [id, host] : state.hosts) {

@@ -13,6 +13,7 @@
 #include "server/core/names.h"
 #include "server/core/paging.h"
 #include "server/core/recovery.h"
+#include "server/core/strays.h"
 
 namespace weft {
 namespace {
@@ -88,7 +89,8 @@ v1::Usage UsageOf(const State& state, const PoolState& pool) {
     }
     usage.set_used_bytes(usage.used_bytes() + device.used_bytes);
     usage.set_scrubbing_bytes(usage.scrubbing_bytes() + device.scrubbing_bytes);
-    usage.set_quarantined_bytes(usage.quarantined_bytes() + TotalOf(device.quarantined).value());
+    usage.set_quarantined_bytes(usage.quarantined_bytes() + TotalOf(device.quarantined).value() +
+                                TotalOf(device.strayed).value());
   }
   usage.set_segments(pool.segments);
   usage.set_devices(pool.devices.size());
@@ -143,6 +145,9 @@ absl::Status DeletePool(State& state, const Context& context, const v1::DeletePo
                               " bytes that are still being scrubbed: try again later"));
   }
   const absl::btree_set<DeviceId> devices = (*pool)->devices;
+  for (const DeviceId& device : devices) {
+    if (absl::Status s = CheckNoStrays(state, device); !s.ok()) return s;
+  }
   for (const DeviceId& device : devices) UnassignFromPool(state, device, changes);
   const std::string id = IdOf(**pool);
   Emit(state, context, v1::POOL_DELETED, name, "", "", changes);

@@ -11,6 +11,7 @@
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
 #include "server/core/scrubs.h"
+#include "server/core/strays.h"
 
 namespace weft {
 namespace {
@@ -21,9 +22,20 @@ constexpr uint64_t kNumbersLeftOut = uint64_t{1} << 32;
 constexpr uint64_t kMaxEpoch = uint64_t{1} << 32;
 // What one registration may bring in: it is one transaction.
 constexpr int kMaxTakenOver = 24;
+// How many grants one registration may be given anew, for the same reason.
+constexpr int kMaxRenewed = 8;
 
 void LeaveOutNumbers(store::v1::ClusterRecord& cluster) {
   cluster.set_epoch(cluster.epoch() + 1);
+  constexpr int kMostRestores = 32;
+  if (cluster.lost_segment_ids_size() == kMostRestores) {
+    // Joined with the next one: what was deleted between counts as lost too.
+    cluster.mutable_lost_segment_ids(1)->set_first(cluster.lost_segment_ids(0).first());
+    cluster.mutable_lost_segment_ids()->DeleteSubrange(0, 1);
+  }
+  store::v1::IdRange& lost = *cluster.add_lost_segment_ids();
+  lost.set_first(cluster.last_segment_id() + 1);
+  lost.set_last(cluster.last_segment_id() + kNumbersLeftOut);
   cluster.set_last_segment_id(cluster.last_segment_id() + kNumbersLeftOut);
   cluster.set_last_session_number(cluster.last_session_number() + kNumbersLeftOut);
   cluster.set_last_scrub_id(cluster.last_scrub_id() + kNumbersLeftOut);
@@ -114,6 +126,8 @@ void PrepareRestored(State& state, const Context& context) {
   LeaveOutNumbers(state.cluster);
   // Their bytes may have been zeroed and given out since.
   state.scrubs.clear();
+  // Their hosts bring them in again.
+  state.strays.clear();
   DistrustHosts(state);
   DistrustDevices(state);
   state.events.clear();
@@ -156,20 +170,25 @@ absl::Status CheckNotRecovering(const State& state, const PoolState& pool) {
 }
 
 absl::Status CheckHeld(const State& state, const v1::Register& request) {
-  if (request.held().empty() || !SeesRecovering(state, request)) return absl::OkStatus();
+  const auto host = state.hosts.find(request.host_id());
+  const bool continues = host != state.hosts.end() && host->second.session.has_value();
+  const bool takes_grants = !continues && SeesRecovering(state, request);
   int taken_over = 0;
   for (const v1::HeldGrant& held : request.held()) {
     if (HasGrant(state, held, request.host_id())) continue;
     const SegmentId id(held.segment_id());
+    const bool is_stray = IsStray(state, id);
+    // One that is not known and no stray was deleted, and cannot be mapped.
+    const bool is_grant = takes_grants && state.segment_by_id.contains(id);
+    if (!is_stray && !is_grant) continue;
     if (++taken_over > kMaxTakenOver) {
       return Unavailable(absl::StrCat(request.host_id(), " holds over ", kMaxTakenOver,
                                       " segments that the backup does not grant it: end some of "
                                       "the programs that map them, or fence the host"));
     }
-    if (!state.segment_by_id.contains(id)) {
-      return Unavailable(absl::StrCat(
-          request.host_id(), " holds segment ", id.value(),
-          ", which the backup does not know: end the programs that map it, or fence the host"));
+    if (is_stray) {
+      if (absl::Status s = CheckStray(state, request.host_id(), held); !s.ok()) return s;
+      continue;
     }
     const std::vector<std::string> holders = HoldersOf(state, id);
     const v1::Segment& segment = SegmentById(state, id).segment();
@@ -181,15 +200,28 @@ absl::Status CheckHeld(const State& state, const v1::Register& request) {
   return absl::OkStatus();
 }
 
-void TakeHeld(State& state, const Context& context, const v1::Register& request, Changes& changes) {
-  if (!SeesRecovering(state, request)) return;
+void TakeHeld(State& state, const Context& context, const v1::Register& request, bool continues,
+              Changes& changes) {
+  const Token last{state.cluster.epoch(), state.cluster.last_token_counter()};
   for (const v1::HeldGrant& held : request.held()) {
     RaiseEpochAbove(state, FromProto(held.token()), changes);
   }
+  DropStraysNotHeld(state, request, changes);
+  const bool takes_grants = !continues && SeesRecovering(state, request);
+  int renewed = 0;
   for (const v1::HeldGrant& held : request.held()) {
-    if (HasGrant(state, held, request.host_id())) continue;
+    const SegmentId id(held.segment_id());
     const v1::AccessMode mode = held.mode() == v1::READ_WRITE ? v1::READ_WRITE : v1::READ_ONLY;
-    GrantHeld(state, context, SegmentId(held.segment_id()), request.host_id(), mode, changes);
+    if (IsStray(state, id)) {
+      TakeStray(state, context, request.host_id(), held, changes);
+    } else if (HasGrant(state, held, request.host_id())) {
+      // The host, and its kernel, would refuse what is older.
+      const bool is_ahead = FromProto(held.token()) > last;
+      if (!is_ahead || ++renewed > kMaxRenewed) continue;
+      GrantHeld(state, context, id, request.host_id(), mode, changes);
+    } else if (takes_grants && state.segment_by_id.contains(id)) {
+      GrantHeld(state, context, id, request.host_id(), mode, changes);
+    }
   }
 }
 

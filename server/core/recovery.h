@@ -32,14 +32,17 @@ absl::Status CheckNotRecovering(const State& state, const v1::Segment& segment);
 // All devices of the pool.
 absl::Status CheckNotRecovering(const State& state, const PoolState& pool);
 
-// Whether what the host holds can be brought in: UNAVAILABLE RECOVERING if it sees a device in
-// recovery and holds a segment that the backup does not know, or that another host holds by it,
-// or too many that the backup does not grant it.
+// Whether what the host holds can be brought in: UNAVAILABLE RECOVERING if it holds a stray
+// segment (strays.h) that cannot be taken over, if it sees a device in recovery and holds a
+// segment that another host holds by the backup, or if it holds too many that it is not granted.
 absl::Status CheckHeld(const State& state, const v1::Register& request);
 
 // Takes over what CheckHeld let pass: raises the epoch above that of every token the host has,
-// and grants what it holds and the backup does not know of. REQUIRES: it has a live session.
-void TakeHeld(State& state, const Context& context, const v1::Register& request, Changes& changes);
+// takes over strays, and, unless the session `continues`, grants what it holds on devices in
+// recovery and the backup does not know of. A grant that it has under a later token than was
+// ever given out is given anew. REQUIRES: it has a live session.
+void TakeHeld(State& state, const Context& context, const v1::Register& request, bool continues,
+              Changes& changes);
 
 // Ends the recovery of one device that waits for no host any more. Returns whether there was
 // one.

@@ -18,6 +18,7 @@
 #include "server/core/recovery.h"
 #include "server/core/requests.h"
 #include "server/core/scrubs.h"
+#include "server/core/strays.h"
 
 namespace weft {
 namespace {
@@ -161,15 +162,13 @@ absl::StatusOr<v1::Registered> Register(State& state, const Context& context,
   const std::string& id = request.host_id();
   if (auto it = state.hosts.find(id); it != state.hosts.end()) {
     if (absl::Status s = CheckMayRegister(it->second, request); !s.ok()) return s;
-    if (!it->second.session.has_value()) {
-      if (absl::Status s = CheckHeld(state, request); !s.ok()) return s;
-    }
   } else if (state.hosts.size() >= state.options.max_hosts) {
     return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
                      absl::StrCat("the cluster knows ", state.hosts.size(),
                                   " hosts, the most it can: give a new machine the id of one "
                                   "that is gone"));
   }
+  if (absl::Status s = CheckHeld(state, request); !s.ok()) return s;
   HostState& host = state.hosts[id];
   const bool new_instance = host.record.instance_id() != request.instance_id();
   const bool continues = host.session.has_value();
@@ -181,7 +180,8 @@ absl::StatusOr<v1::Registered> Register(State& state, const Context& context,
   const store::v1::HostRecord before = host.record;
   FillHost(state.options, request, host.record);
   if (continues) KeepTerms(before.host(), *host.record.mutable_host());
-  if (host.grants.size() > host.releasing.size()) KeepDistrust(before, host.record);
+  const bool may_map = host.grants.size() > host.releasing.size() || !host.strays.empty();
+  if (may_map) KeepDistrust(before, host.record);
   changes.Put(keys::Host(id), host.record);
   if (!continues || new_instance) {
     Emit(state, context, v1::HOST_REGISTERED, host.record.host().name(), "",
@@ -189,7 +189,7 @@ absl::StatusOr<v1::Registered> Register(State& state, const Context& context,
          changes);
   }
   TakeInventory(state, context, id, request.devices(), !continues || new_instance, changes);
-  if (!continues) TakeHeld(state, context, request, changes);
+  TakeHeld(state, context, request, continues, changes);
 
   v1::Registered registered;
   registered.set_session_id(host.record.host().session_id());
@@ -250,6 +250,7 @@ v1::Assignments WholeAssignments(const State& state, const std::string& host) {
   assignments.set_whole(true);
   assignments.set_revision(state.cluster.revision());
   AppendGrantAssignments(state, host, assignments);
+  AppendStrayAssignments(state, host, assignments);
   AppendScrubAssignments(state, host, assignments);
   AppendDeviceAssignments(state, host, assignments);
   return assignments;

@@ -109,6 +109,8 @@ struct DeviceState {
   // from everybody because of it; what each host said last.
   ByteRanges bad;
   ByteRanges quarantined;
+  // What stray segments have (strays.h), if it is in a pool.
+  ByteRanges strayed;
   absl::btree_map<std::string, ByteRanges> bad_on;
 };
 
@@ -125,6 +127,7 @@ struct HostState {
   // Of these, those that wait to be dropped: as HostRecord.releasing_segments.
   absl::btree_set<SegmentId> releasing;
   absl::btree_set<uint64_t> scrubs;
+  absl::btree_set<SegmentId> strays;
 };
 
 struct RequestLog {
@@ -150,6 +153,7 @@ struct State {
   absl::btree_map<std::string, HostState> hosts;
   absl::btree_map<GrantKey, store::v1::GrantRecord> grants;
   absl::btree_map<uint64_t, store::v1::ScrubRecord> scrubs;
+  absl::btree_map<GrantKey, store::v1::StrayRecord> strays;
   absl::btree_map<std::string, RequestLog> requests;
   size_t request_count = 0;  // in all of `requests`
   std::deque<v1::Event> events;
@@ -157,6 +161,8 @@ struct State {
   // What Tick still has to do: see backlog.h.
   absl::btree_set<std::string> releasing_hosts;
   absl::btree_set<SegmentId> losing_segments;
+  // Strays that their hosts cannot touch any more.
+  absl::btree_set<GrantKey> leaving_strays;
   // Hosts that are being drained and may have grants that they were not told to let go of.
   absl::btree_set<std::string> revoking_hosts;
   // A transaction was full before all scrubs had got a host.

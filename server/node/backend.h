@@ -77,6 +77,13 @@ class Backend {
   // needs a greater B wait for that.
   virtual void SetTerms(const std::string&, absl::Duration) {}
 
+  // What the kernel has of segments: by id, the first `most` after `after`. None, if segments
+  // are not the kernel's.
+  virtual absl::StatusOr<std::vector<v1::KernelSegment>> KernelSegments(SegmentId /*after*/,
+                                                                        size_t /*most*/) {
+    return std::vector<v1::KernelSegment>();
+  }
+
   // The grant is over, and nothing maps the segment.
   virtual absl::Status Forget(const v1::GrantAssignment& grant) = 0;
 };

@@ -85,6 +85,13 @@ class GrantKeeper {
   void HandleReleased(SegmentId segment);
   void AnyHandleReleased();
   std::vector<v1::HeldGrant> Held() const { return table_.Held(); }
+  // See GrantTable.
+  std::vector<v1::HostSegment> Describe(SegmentId after, size_t most) const {
+    return table_.Describe(after, most);
+  }
+  bool HasGrant(SegmentId segment) const { return table_.Find(segment) != nullptr; }
+  // Has the backend forget what it has under this grant.
+  void Forget(const v1::GrantAssignment& grant);
 
   size_t grants() const { return table_.grants(); }
   size_t handles() const { return table_.handles(); }
@@ -113,7 +120,6 @@ class GrantKeeper {
   void Settle();
   void WakeAt(BootTime when);
   void Prepare(const v1::GrantAssignment& grant);
-  void Forget(const v1::GrantAssignment& grant);
 
   const GrantKeeperDeps deps_;
   const IdentityFn identity_;

@@ -30,6 +30,33 @@ bool SameRanges(const v1::GrantAssignment& a, const v1::GrantAssignment& b) {
                     });
 }
 
+// What a backup of the coordinator does not know is the newest: it is described in Register,
+// within what a message may have.
+constexpr size_t kMaxDescribed = 64;
+constexpr size_t kMaxDescribedBytes = size_t{256} << 10;
+
+v1::HeldGrant ToHeld(const v1::GrantAssignment& assignment) {
+  v1::HeldGrant held;
+  held.set_segment_id(assignment.grant().segment_id());
+  *held.mutable_token() = assignment.grant().token();
+  held.set_mode(assignment.grant().mode());
+  held.set_segment(assignment.grant().segment());
+  *held.mutable_runs() = assignment.runs();
+  held.set_size_bytes(assignment.size_bytes());
+  held.set_generation(assignment.generation());
+  held.set_coherence(assignment.coherence());
+  return held;
+}
+
+// To what every Register says.
+void Shorten(v1::HeldGrant& held) {
+  held.clear_segment();
+  held.clear_runs();
+  held.clear_size_bytes();
+  held.clear_generation();
+  held.clear_coherence();
+}
+
 }  // namespace
 
 void GrantTable::Recall(const v1::GrantAssignment& assignment, BootTime now) {
@@ -107,13 +134,26 @@ bool GrantTable::Acquired(const v1::AcquireGrantResponse& response, BootTime now
 
 std::vector<v1::HeldGrant> GrantTable::Held() const {
   std::vector<v1::HeldGrant> held;
-  for (const auto& [id, grant] : grants_) {
-    v1::HeldGrant& entry = held.emplace_back();
-    entry.set_segment_id(id.value());
-    *entry.mutable_token() = grant.assignment.grant().token();
-    entry.set_mode(grant.assignment.grant().mode());
+  size_t described_bytes = 0;
+  for (auto it = grants_.rbegin(); it != grants_.rend(); ++it) {
+    v1::HeldGrant entry = ToHeld(it->second.assignment);
+    described_bytes += entry.ByteSizeLong();
+    if (held.size() >= kMaxDescribed || described_bytes > kMaxDescribedBytes) Shorten(entry);
+    held.push_back(std::move(entry));
   }
+  std::reverse(held.begin(), held.end());
   return held;
+}
+
+std::vector<v1::HostSegment> GrantTable::Describe(SegmentId after, size_t most) const {
+  std::vector<v1::HostSegment> segments;
+  for (auto it = grants_.upper_bound(after); it != grants_.end() && segments.size() < most; ++it) {
+    v1::HostSegment& segment = segments.emplace_back();
+    segment.set_segment_id(it->first.value());
+    *segment.mutable_grant() = ToHeld(it->second.assignment);
+    segment.set_handles(static_cast<uint32_t>(it->second.handles.size()));
+  }
+  return segments;
 }
 
 void GrantTable::SetConnected(bool connected) {

@@ -94,8 +94,11 @@ class GrantTable {
   Gone Apply(const v1::Assignments& assignments, BootTime now);
   // The reply to AcquireGrant; false if it is overtaken: the grant is gone again.
   bool Acquired(const v1::AcquireGrantResponse& response, BootTime now);
-  // Everything that is held: for Register. What is not known to be unmapped is among it.
+  // Everything that is held: for Register. What is not known to be unmapped is among it. Where
+  // they are is said of the newest only.
   std::vector<v1::HeldGrant> Held() const;
+  // The first `most` after `after`, by id.
+  std::vector<v1::HostSegment> Describe(SegmentId after, size_t most) const;
   // Releases are begun only while the coordinator can be told.
   void SetConnected(bool connected);
   // The lease is over: every client is told to let go.

@@ -14,6 +14,7 @@
 #include "server/node/backend.h"
 #include "server/node/device_catalog.h"
 #include "server/node/executor.h"
+#include "server/node/kmod_inventory.h"
 #include "server/platform/kmod.h"
 #include "server/platform/record_dir.h"
 
@@ -74,6 +75,10 @@ class KmodBackend final : public Backend, private DeadMan {
   // would last.
   absl::StatusOr<absl::Duration> RevokeBound() override;
   void SetTerms(const std::string& session_id, absl::Duration revoke_bound) override;
+  absl::StatusOr<std::vector<v1::KernelSegment>> KernelSegments(SegmentId after,
+                                                                size_t most) override {
+    return ListKernelSegments(kmod_, after, most);
+  }
   absl::Status Forget(const v1::GrantAssignment& grant) override;
 
  private:

@@ -63,6 +63,10 @@ Node::Node(NodeOptions options, const NodeDeps& deps, Events events)
           [this] { ReportInventory(); }),
       scrubber_(deps.clock, options_.scrub_rate,
                 [this](const ScrubReport& report) { worker_.OnScrubReport(report); }),
+      inventory_(
+          {deps.executor, deps.blocking, deps.catalog, deps.backend, keeper_, worker_},
+          [this] { RescanNow(); },
+          [this](v1::NodeMessage message) { session_.Send(std::move(message)); }),
       session_(deps.executor, deps.clock, deps.random, deps.transport, *this,
                deps.backend.dead_man()) {
   fd_service_.SetKeeper(keeper_);
@@ -317,6 +321,11 @@ void Node::OnLeaseExpired() {
 }
 
 void Node::OnRefused(const absl::Status& status) { events_.on_refused(status); }
+
+void Node::OnResync() {
+  spdlog::info("resync session={}", session_.session_id());
+  inventory_.Resync([this] { session_.Reregister(); });
+}
 
 void Node::Rescan() {
   deps_.blocking.Post([this] { RescanNow(); });

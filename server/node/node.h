@@ -16,6 +16,7 @@
 #include "server/node/fd_service.h"
 #include "server/node/format_replies.h"
 #include "server/node/grant_keeper.h"
+#include "server/node/inventory.h"
 #include "server/node/node_metrics.h"
 #include "server/node/scrubber.h"
 #include "server/node/session.h"
@@ -105,6 +106,10 @@ class Node final : public LocalApi, private SessionObserver {
   void OnLeaseExpired() override;
   void OnDisconnected() override;
   void OnRefused(const absl::Status& status) override;
+  void OnInventoryRequest(const v1::InventoryRequest& request) override {
+    inventory_.Answer(request);
+  }
+  void OnResync() override;
 
   // Looks at the devices, now and then for ever.
   void Rescan();
@@ -142,6 +147,7 @@ class Node final : public LocalApi, private SessionObserver {
   GrantKeeper keeper_;
   Worker worker_;
   Scrubber scrubber_;
+  InventoryReporter inventory_;
   Session session_;
   FormatReplies format_replies_;
 

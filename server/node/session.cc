@@ -103,6 +103,12 @@ void Session::OnMessage(const v1::CoordinatorMessage& message) {
     case v1::CoordinatorMessage::kAssignments:
       observer_.OnAssignments(message.assignments());
       break;
+    case v1::CoordinatorMessage::kInventoryRequest:
+      observer_.OnInventoryRequest(message.inventory_request());
+      break;
+    case v1::CoordinatorMessage::kResync:
+      observer_.OnResync();
+      break;
     case v1::CoordinatorMessage::MESSAGE_NOT_SET:
       break;
   }

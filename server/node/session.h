@@ -40,6 +40,9 @@ class SessionObserver {
   // The coordinator will never have this daemon as it is: VERSION_TOO_NEW, a bad name.
   // The session does nothing more.
   virtual void OnRefused(const absl::Status& status) = 0;
+  // See session.proto.
+  virtual void OnInventoryRequest(const v1::InventoryRequest& request) = 0;
+  virtual void OnResync() = 0;
 };
 
 // Lives on one executor: all calls and callbacks come from there.

@@ -31,6 +31,8 @@ class SessionTest : public testing::Test, protected SessionObserver {
   void OnDisconnected() override { ++disconnects_; }
   void OnLeaseExpired() override { ++expiries_; }
   void OnRefused(const absl::Status& status) override { refused_ = status; }
+  void OnInventoryRequest(const v1::InventoryRequest&) override {}
+  void OnResync() override {}
 
   void Say(const v1::CoordinatorMessage& message) {
     transport_.stream().on_message(message);

@@ -75,6 +75,14 @@ std::vector<v1::NodeMessage> WorkTable::Reports() const {
   return reports;
 }
 
+std::vector<uint64_t> WorkTable::Scrubs() const {
+  std::vector<uint64_t> scrubs;
+  for (const auto& [key, item] : items_) {
+    if (item.work.has_scrub()) scrubs.push_back(item.work.scrub().scrub_id());
+  }
+  return scrubs;
+}
+
 bool WorkTable::IsWanted(const v1::Assignment& work) const {
   const auto it = items_.find(work.key());
   return it != items_.end() && SameWork(it->second.work, work);

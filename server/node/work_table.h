@@ -4,6 +4,7 @@
 #ifndef WEFT_SERVER_NODE_WORK_TABLE_H_
 #define WEFT_SERVER_NODE_WORK_TABLE_H_
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -31,6 +32,9 @@ class WorkTable {
 
   // For a coordinator that may have missed them: one for each piece of work that has any.
   std::vector<v1::NodeMessage> Reports() const;
+
+  // The ids of those that are wanted.
+  std::vector<uint64_t> Scrubs() const;
 
   // Whether this very work is still wanted.
   bool IsWanted(const v1::Assignment& work) const;

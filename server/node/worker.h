@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "proto/weft/v1/session.pb.h"
@@ -47,6 +48,8 @@ class Worker {
   // Forgets all work; nothing of it is written once the blocking executor has come to what
   // is posted there after this.
   void StopAll();
+  // Those that it is to do, by id.
+  std::vector<uint64_t> scrubs() const { return table_.Scrubs(); }
   // For Scrubber: any thread.
   void OnScrubReport(const ScrubReport& report);
 

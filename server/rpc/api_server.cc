@@ -9,6 +9,7 @@
 #include "server/rpc/device_service.h"
 #include "server/rpc/event_feed.h"
 #include "server/rpc/event_service.h"
+#include "server/rpc/fsck_service.h"
 #include "server/rpc/grant_service.h"
 #include "server/rpc/host_service.h"
 #include "server/rpc/pool_service.h"
@@ -23,6 +24,7 @@ struct ApiServer::Parts {
       : cluster(deps),
         devices(deps),
         events(deps, feed),
+        fsck(deps, registry),
         grants(deps),
         hosts(deps),
         pools(deps),
@@ -34,6 +36,7 @@ struct ApiServer::Parts {
   ClusterService cluster;
   DeviceService devices;
   EventService events;
+  FsckService fsck;
   GrantService grants;
   HostService hosts;
   PoolService pools;
@@ -45,9 +48,9 @@ struct ApiServer::Parts {
 absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerOptions& options,
                                                             const ServiceDeps& deps) {
   auto parts = std::make_unique<Parts>(deps);
-  absl::StatusOr<RunningServer> running =
-      StartServer(options, {&parts->cluster, &parts->devices, &parts->events, &parts->grants,
-                            &parts->hosts, &parts->pools, &parts->segments, &parts->sessions});
+  absl::StatusOr<RunningServer> running = StartServer(
+      options, {&parts->cluster, &parts->devices, &parts->events, &parts->fsck, &parts->grants,
+                &parts->hosts, &parts->pools, &parts->segments, &parts->sessions});
   if (!running.ok()) return running.status();
   parts->running = *std::move(running);
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(parts)));

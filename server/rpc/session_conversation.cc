@@ -26,6 +26,9 @@ void SessionConversation::Take(v1::NodeMessage message) {
     Register(std::move(*message.mutable_register_()));
   } else if (message.has_renew()) {
     Renew(message.renew().sequence());
+  } else if (message.has_inventory()) {
+    registry_.inquiries().Take(*this, std::move(*message.mutable_inventory()));
+    OnAnswered();
   } else {
     Report(std::move(message));
   }

@@ -39,12 +39,14 @@ void SessionRegistry::Attach(std::shared_ptr<SessionConversation> stream) {
     by_host_[stream->host()].swap(stream);
   }
   if (stream == nullptr) return;
+  inquiries_.End(*stream);
   stream->End(
       MakeError(absl::StatusCode::kFailedPrecondition, v1::SESSION_EXPIRED,
                 absl::StrCat("host \"", stream->host(), "\" registered again on another stream")));
 }
 
 void SessionRegistry::Detach(const SessionConversation& stream) {
+  inquiries_.End(stream);
   std::shared_ptr<SessionConversation> detached;
   absl::MutexLock lock(&mu_);
   const auto it = by_host_.find(stream.host());
@@ -78,6 +80,24 @@ void SessionRegistry::Deliver(const State& state, const Changes& changes, uint64
     const absl::Status alive = CheckSession(state, stream->host(), stream->session_id());
     if (!alive.ok()) stream->End(alive);
   }
+}
+
+uint64_t SessionRegistry::Ask(const std::string& host, v1::InventoryRequest request,
+                              HostInquiries::Answer answer) {
+  if (const auto stream = Find(host)) {
+    return inquiries_.Ask(stream, std::move(request), std::move(answer));
+  }
+  answer(MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+                   absl::StrCat(host, " is not connected now")));
+  return 0;
+}
+
+void SessionRegistry::Resync(const std::string& host) {
+  const auto stream = Find(host);
+  if (stream == nullptr) return;
+  v1::CoordinatorMessage message;
+  message.mutable_resync();
+  stream->Send(std::move(message));
 }
 
 void SessionRegistry::EndAll(const absl::Status& why) {

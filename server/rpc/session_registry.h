@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "server/core/changes.h"
 #include "server/core/state.h"
+#include "server/rpc/host_inquiries.h"
 
 namespace weft {
 
@@ -37,10 +38,19 @@ class SessionRegistry {
   // the coordinator may have forgotten and gives the host all its assignments.
   void EndAll(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Asks the host: see HostInquiries::Ask. Without a stream UNAVAILABLE UNREACHABLE.
+  uint64_t Ask(const std::string& host, v1::InventoryRequest request, HostInquiries::Answer answer)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Tells the host, if it has a stream: see Resync in session.proto. One that has none registers
+  // anyway.
+  void Resync(const std::string& host) ABSL_LOCKS_EXCLUDED(mu_);
+  HostInquiries& inquiries() { return inquiries_; }
+
  private:
   std::shared_ptr<SessionConversation> Find(const std::string& host) const ABSL_LOCKS_EXCLUDED(mu_);
   std::vector<std::shared_ptr<SessionConversation>> All() const ABSL_LOCKS_EXCLUDED(mu_);
 
+  HostInquiries inquiries_;
   mutable absl::Mutex mu_;
   std::map<std::string, std::shared_ptr<SessionConversation>> by_host_ ABSL_GUARDED_BY(mu_);
 };
