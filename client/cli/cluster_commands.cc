@@ -156,6 +156,7 @@ std::string StatusText(const v1::ClusterStatus& status) {
   text.Add("segments", absl::StrCat(status.segments()));
   text.Add("grants", absl::StrCat(status.grants()));
   text.Add("scrubs pending", absl::StrCat(status.scrubs_pending()));
+  if (status.strays() > 0) text.Add("strays", absl::StrCat(status.strays(), "; see weft fsck"));
   text.Add("capacity", Size(usage.capacity_bytes()));
   text.Add("free", Size(usage.free_bytes()));
   text.Add("used", Size(usage.used_bytes()));
