@@ -23,7 +23,7 @@ struct GlobalOptions {
   std::string socket = "/run/weft/weftd.sock";
   absl::Duration timeout = absl::Seconds(10);
   bool json = false;
-  sdk::ClientTlsFiles tls;  // Empty: no TLS.
+  TlsFiles tls;  // Empty: no TLS.
 };
 
 // Not thread-safe. Connects to what a command asks for, when it asks.

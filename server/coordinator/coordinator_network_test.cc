@@ -4,18 +4,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
+#include <filesystem>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
+#include "client/sdk/admin/rpc_client.h"
 #include "gmock/gmock.h"
-#include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 #include "server/coordinator/coordinator_test_util.h"
 #include "server/coordinator/runner_test_util.h"
+#include "server/rpc/client_credentials.h"
+#include "server/rpc/standard_calls.h"
+#include "server/rpc/test_certificates.h"
 
 namespace weft {
 namespace {
@@ -24,34 +24,6 @@ using testing::HasSubstr;
 
 using Clusters = v1::ClusterService;
 using Pools = v1::PoolService;
-
-// What the service at `method` answers to an empty message, as bytes.
-std::string CallWithEmptyMessage(const std::shared_ptr<grpc::Channel>& channel,
-                                 const std::string& method) {
-  grpc::GenericStub stub(channel);
-  grpc::ClientContext context;
-  const grpc::Slice nothing;
-  const grpc::ByteBuffer request(&nothing, 1);
-  grpc::ByteBuffer response;
-  absl::Notification done;
-  stub.UnaryCall(&context, method, grpc::StubOptions(), &request, &response,
-                 [&](const grpc::Status& status) {
-                   EXPECT_TRUE(status.ok()) << status.error_message();
-                   done.Notify();
-                 });
-  done.WaitForNotification();
-  grpc::Slice bytes;
-  EXPECT_TRUE(response.DumpToSingleSlice(&bytes).ok());
-  return {reinterpret_cast<const char*>(bytes.begin()), bytes.size()};
-}
-
-// HealthCheckResponse{status}, serialised.
-const std::string kServing = {0x08, 0x01};
-const std::string kNotServing = {0x08, 0x02};
-
-std::string Health(const std::shared_ptr<grpc::Channel>& channel) {
-  return CallWithEmptyMessage(channel, "/grpc.health.v1.Health/Check");
-}
 
 // GET /metrics from `address`, an IPv4 address with a port.
 std::string Scrape(const std::string& address) {
@@ -74,6 +46,17 @@ std::string Scrape(const std::string& address) {
 }
 
 class NetworkTest : public CoordinatorTestBase {};
+
+TEST_F(NetworkTest, HealthAndReflection) {
+  StartCoordinator();
+  EXPECT_EQ(Health(channel_), kServing);
+  const std::string services = ListServices(channel_);
+  for (const char* const service :
+       {"ClusterService", "DeviceService", "EventService", "GrantService", "HostService",
+        "PoolService", "SegmentService", "SessionService"}) {
+    EXPECT_THAT(services, HasSubstr(absl::StrCat("weft.v1.", service)));
+  }
+}
 
 TEST_F(NetworkTest, Metrics) {
   options_.metrics_address = "127.0.0.1:0";
@@ -156,52 +139,28 @@ TEST_F(NetworkTest, StoreFailure) {
   StopCoordinator();
 }
 
-// A certificate authority and what it signs, made with the openssl command.
 class TlsTest : public CoordinatorTestBase {
  protected:
   TlsTest() {
-    Shell(
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 "
-        "-keyout ca.key -out ca.pem -subj /CN=test-ca");
-    Sign("server", "coordinator", "IP:127.0.0.1");
-    Sign("admin", "admin", "DNS:admin");
-    Sign("host-a", "host-a", "URI:weft://cluster/hosts/host-a");
-    Sign("nobody", "nobody", "DNS:nobody");
-    options_.server.tls =
-        TlsFiles{folder_.File("server.pem"), folder_.File("server.key"), folder_.File("ca.pem")};
+    certificates_.MakeAuthority("ca");
+    certificates_.Sign("ca", "server", "coordinator", "IP:127.0.0.1");
+    certificates_.Sign("ca", "admin", "admin", "DNS:admin");
+    certificates_.Sign("ca", "host-a", "host-a", "URI:weft://cluster/hosts/host-a");
+    certificates_.Sign("ca", "nobody", "nobody", "DNS:nobody");
+    options_.server.tls = certificates_.Files("server", "ca");
     StartCoordinator();
   }
 
-  void Shell(const std::string& command) {
-    const std::string line =
-        absl::StrCat("cd ", folder_.path(), " && { ", command, "; } >log 2>&1");
-    ASSERT_EQ(std::system(line.c_str()), 0) << line << "\n" << File("log");
-  }
-
-  void Sign(const std::string& file, const std::string& common_name, const std::string& san) {
-    std::ofstream(folder_.File("extensions")) << "subjectAltName=" << san << "\n";
-    Shell(absl::StrCat("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ",
-                       file, ".key -out request -subj /CN=", common_name,
-                       " && openssl x509 -req -in request -CA ca.pem -CAkey ca.key "
-                       "-CAcreateserial -days 1 -extfile extensions -out ",
-                       file, ".pem"));
-  }
-
-  std::string File(const std::string& name) {
-    std::ostringstream text;
-    text << std::ifstream(folder_.File(name)).rdbuf();
-    return text.str();
-  }
-
-  void ConnectAs(const std::string& file) {
-    channel_ =
-        Connect(grpc::SslCredentials({File("ca.pem"), File(file + ".key"), File(file + ".pem")}));
+  void ConnectAs(const std::string& name, const std::string& authority = "ca") {
+    channel_ = Connect(ClientCredentials(certificates_.Files(name, authority)));
   }
 
   absl::Status GetStatus() {
     v1::ClusterStatus status;
     return Call<Clusters>(&Clusters::Stub::GetStatus, v1::GetStatusRequest(), &status);
   }
+
+  const TestCertificates certificates_{folder_.path()};
 };
 
 TEST_F(TlsTest, CertificatesDecide) {
@@ -231,8 +190,46 @@ TEST_F(TlsTest, CertificatesDecide) {
 TEST_F(TlsTest, WithoutACertificateNobodyConnects) {
   channel_ = Connect(grpc::InsecureChannelCredentials());
   EXPECT_TRUE(absl::IsUnavailable(GetStatus()));
-  channel_ = Connect(grpc::SslCredentials({File("ca.pem"), "", ""}));
+  TlsFiles nothing_to_show = certificates_.Files("", "ca");
+  nothing_to_show.cert.clear();
+  nothing_to_show.key.clear();
+  channel_ = Connect(ClientCredentials(nothing_to_show));
   EXPECT_TRUE(absl::IsUnavailable(GetStatus()));
+}
+
+TEST_F(TlsTest, WhoeverTheOtherSideDoesNotKnowDoesNotConnect) {
+  certificates_.MakeAuthority("other");
+  certificates_.Sign("other", "impostor", "admin", "DNS:admin");
+  ConnectAs("impostor");
+  EXPECT_TRUE(absl::IsUnavailable(GetStatus()));
+  ConnectAs("admin", "other");
+  EXPECT_TRUE(absl::IsUnavailable(GetStatus()));
+}
+
+TEST_F(TlsTest, AnAdministratorsProgramConnects) {
+  const auto client = sdk::RpcClient::Make(
+      {.address = coordinator_->addresses().front(), .tls = certificates_.Files("admin", "ca")});
+  ASSERT_TRUE(client.ok()) << client.status();
+  const auto status = (*client)->Call(&Clusters::Stub::GetStatus, v1::GetStatusRequest());
+  EXPECT_TRUE(status.ok()) << status.status();
+}
+
+// The server's certificate expired, say: no restart is needed for the next one.
+TEST_F(TlsTest, FilesThatAreReplacedAreReadAgain) {
+  certificates_.MakeAuthority("next");
+  certificates_.Sign("next", "replacement", "coordinator", "IP:127.0.0.1");
+  ConnectAs("admin", "next");
+  ASSERT_TRUE(absl::IsUnavailable(GetStatus()));
+  for (const char* const suffix : {".pem", ".key"}) {
+    std::filesystem::rename(folder_.File(absl::StrCat("replacement", suffix)),
+                            folder_.File(absl::StrCat("server", suffix)));
+  }
+  absl::Status status;
+  do {
+    ConnectAs("admin", "next");
+    status = GetStatus();
+  } while (absl::IsUnavailable(status));
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 TEST_F(TlsTest, MissingFile) {

@@ -7,11 +7,12 @@
 #include <optional>
 
 #include "grpcpp/security/credentials.h"
-#include "server/rpc/server.h"
+#include "server/rpc/tls_files.h"
 
 namespace weft {
 
 // Without `tls`, no TLS. Without its certificate and key, only the server proves who it is.
+// A server has to have a certificate for the name or address under which it is called.
 std::shared_ptr<grpc::ChannelCredentials> ClientCredentials(const std::optional<TlsFiles>& tls);
 
 }  // namespace weft

@@ -1,9 +1,7 @@
 #include "server/rpc/server.h"
 
 #include <grpc/grpc.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -34,16 +32,8 @@ constexpr unsigned kCertificateRefreshSeconds = 1;
 
 absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }
 
-absl::Status CheckReadable(const std::string& path) {
-  if (access(path.c_str(), R_OK) == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("cannot read ", path, ": ", absl::ErrnoToStatus(errno, "").message()));
-}
-
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MutualTls(const TlsFiles& files) {
-  for (const std::string& path : {files.cert, files.key, files.ca}) {
-    if (absl::Status status = CheckReadable(path); !status.ok()) return status;
-  }
+  if (absl::Status status = CheckReadable(files); !status.ok()) return status;
   grpc::experimental::TlsServerCredentialsOptions options(
       std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
           files.key, files.cert, files.ca, kCertificateRefreshSeconds));

@@ -12,17 +12,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "grpcpp/server.h"
+#include "server/rpc/tls_files.h"
 
 namespace weft {
-
-// PEM files. Replace all of them at once (by switching a symlink to their folder): they
-// are read again within seconds, and new connections use what they hold then.
-struct TlsFiles {
-  std::string cert;
-  std::string key;
-  // Signs the certificates that clients must have.
-  std::string ca;
-};
 
 struct ServerOptions {
   // `host:port` (port 0: any that is free) or `unix:<path>`.

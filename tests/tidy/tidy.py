@@ -131,7 +131,8 @@ LAYERS = {
         "server/rpc/status.h",
     ),
     "client/sdk/": (
-        "client/sdk/", "server/core/", "server/rpc/channel.h", "server/rpc/status.h",
+        "client/sdk/", "server/core/", "server/rpc/channel.h",
+        "server/rpc/client_credentials.h", "server/rpc/status.h", "server/rpc/tls_files.h",
     ),
     "server/core/": ("server/core/",),
     "server/platform/": ("server/core/", "server/platform/"),
@@ -144,7 +145,8 @@ LAYERS = {
     ),
     # etcd is a server that is called as ours are.
     "server/store/": (
-        "server/core/", "server/platform/", "server/rpc/channel.h", "server/store/",
+        "server/core/", "server/platform/", "server/rpc/channel.h",
+        "server/rpc/client_credentials.h", "server/rpc/tls_files.h", "server/store/",
     ),
 }
 

@@ -1,19 +1,15 @@
 #include "client/sdk/admin/rpc_client.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 
 #include "absl/strings/str_cat.h"
 #include "client/sdk/admin/timing.h"
 #include "client/sdk/internal/deadline.h"
 #include "client/sdk/internal/retry.h"
 #include "grpcpp/security/credentials.h"
-#include "grpcpp/security/tls_certificate_provider.h"
-#include "grpcpp/security/tls_credentials_options.h"
 #include "server/core/errors.h"
 #include "server/rpc/channel.h"
+#include "server/rpc/client_credentials.h"
 #include "server/rpc/status.h"
 
 namespace weft::sdk {
@@ -22,36 +18,15 @@ namespace {
 constexpr char kTicketMetadata[] = "weft-ticket";
 // Of several, one is elected in a few seconds: longer pauses would only add to that.
 constexpr BackoffOptions kBackoffOfSeveral = {.max = absl::Milliseconds(500)};
-// Of certificates, which live longer than any command: `events --follow` apart.
-constexpr unsigned kCertificateRefreshSeconds = 60;
-
-absl::Status CheckReadable(const std::string& path) {
-  if (access(path.c_str(), R_OK) == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("cannot read ", path, ": ", absl::ErrnoToStatus(errno, "").message()));
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(
-    const std::optional<ClientTlsFiles>& tls) {
-  if (!tls.has_value()) return grpc::InsecureChannelCredentials();
-  for (const std::string& path : {tls->cert, tls->key, tls->ca}) {
-    if (absl::Status status = CheckReadable(path); !status.ok()) return status;
-  }
-  grpc::experimental::TlsChannelCredentialsOptions options;
-  options.set_certificate_provider(
-      std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
-          tls->key, tls->cert, tls->ca, kCertificateRefreshSeconds));
-  options.watch_root_certs();
-  options.watch_identity_key_cert_pairs();
-  return grpc::experimental::TlsCredentials(options);
-}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RpcClient>> RpcClient::Make(RpcClientOptions options) {
-  absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> credentials = Credentials(options.tls);
-  if (!credentials.ok()) return credentials.status();
-  return std::unique_ptr<RpcClient>(new RpcClient(std::move(options), *std::move(credentials)));
+  if (options.tls.has_value()) {
+    if (absl::Status status = CheckReadable(*options.tls); !status.ok()) return status;
+  }
+  std::shared_ptr<grpc::ChannelCredentials> credentials = ClientCredentials(options.tls);
+  return std::unique_ptr<RpcClient>(new RpcClient(std::move(options), std::move(credentials)));
 }
 
 absl::Status RpcClient::Repeat(Attempt attempt, absl::Duration attempt_timeout) {

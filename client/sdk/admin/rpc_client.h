@@ -21,23 +21,16 @@
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/status.h"
 #include "proto/weft/v1/event.pb.h"
+#include "server/rpc/tls_files.h"
 
 namespace weft::sdk {
-
-// Paths of PEM files: this program's certificate chain and key, and the certificates that
-// sign the server's.
-struct ClientTlsFiles {
-  std::string cert;
-  std::string key;
-  std::string ca;
-};
 
 struct RpcClientOptions {
   // `host:port` or `unix:PATH`. Of a coordinator that runs several times: those of all, with
   // commas between them; the one that leads is found.
   std::string address;
   // Absent: no TLS.
-  std::optional<ClientTlsFiles> tls = std::nullopt;
+  std::optional<TlsFiles> tls = std::nullopt;
   // Of Client::GetEndpoint, for weftd's socket; empty: none. Valid as long as that Client.
   std::string ticket = "";
   // The longest that one call takes, retries included.

@@ -216,7 +216,7 @@ TEST_F(RpcClientTest, WatchOfNobodyIsUnreachable) {
 
 TEST(RpcClientTlsTest, NamesAFileThatCannotBeRead) {
   const auto client = RpcClient::Make(
-      {.address = "127.0.0.1:1", .tls = ClientTlsFiles{"/nonexistent/c", "/nonexistent/k", "x"}});
+      {.address = "127.0.0.1:1", .tls = TlsFiles{"/nonexistent/c", "/nonexistent/k", "x"}});
   ASSERT_FALSE(client.ok());
   EXPECT_THAT(std::string(client.status().message()), HasSubstr("/nonexistent/c"));
 }

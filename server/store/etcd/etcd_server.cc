@@ -13,6 +13,7 @@
 #include "grpcpp/create_channel.h"
 #include "gtest/gtest.h"
 #include "server/core/check.h"
+#include "server/rpc/client_credentials.h"
 #include "third_party/etcd/rpc.grpc.pb.h"
 
 namespace weft {
@@ -43,11 +44,14 @@ std::vector<int> FreePorts(size_t count) {
   return ports;
 }
 
-std::string Url(int port) { return absl::StrCat("http://127.0.0.1:", port); }
+std::string Url(const std::string& scheme, int port) {
+  return absl::StrCat(scheme, "://127.0.0.1:", port);
+}
 
 // A linearizable read: it is answered once there is a leader.
-void AwaitLeader(const std::string& endpoint) {
-  etcdserverpb::KV::Stub stub(grpc::CreateChannel(endpoint, grpc::InsecureChannelCredentials()));
+void AwaitLeader(const std::string& endpoint,
+                 const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  etcdserverpb::KV::Stub stub(grpc::CreateChannel(endpoint, credentials));
   const gpr_timespec deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                                              gpr_time_from_seconds(kPatienceSeconds, GPR_TIMESPAN));
   grpc::Status status;
@@ -70,10 +74,17 @@ absl::Status Run(EtcdClient& client, const etcdserverpb::TxnRequest& request) {
 }  // namespace
 
 EtcdServers::EtcdServers(const std::string& folder, int members,
-                         const std::vector<std::string>& more_flags)
+                         const std::vector<std::string>& more_flags,
+                         const std::optional<TlsFiles>& tls)
     : folder_(folder),
       more_flags_(more_flags),
+      scheme_(tls ? "https" : "http"),
+      credentials_(ClientCredentials(tls)),
       ports_(FreePorts(2 * static_cast<size_t>(members))) {
+  if (tls) {
+    more_flags_.insert(more_flags_.end(), {"--cert-file=" + tls->cert, "--key-file=" + tls->key,
+                                           "--trusted-ca-file=" + tls->ca, "--client-cert-auth"});
+  }
   WEFT_CHECK(access(kEtcd, X_OK) == 0, kEtcd, ": install Debian's etcd-server");
   for (int i = 0; i < members; ++i) {
     endpoints_.push_back(absl::StrCat("127.0.0.1:", ports_[2 * i]));
@@ -84,7 +95,7 @@ EtcdServers::EtcdServers(const std::string& folder, int members,
 }
 
 void EtcdServers::AwaitAll() const {
-  for (const std::string& endpoint : endpoints_) AwaitLeader(endpoint);
+  for (const std::string& endpoint : endpoints_) AwaitLeader(endpoint, credentials_);
 }
 
 void EtcdServers::Restart(int index) {
@@ -94,10 +105,10 @@ void EtcdServers::Restart(int index) {
 std::vector<std::string> EtcdServers::CommandLine(int index) const {
   std::vector<std::string> cluster;
   for (size_t i = 0; i < members_.size(); ++i) {
-    cluster.push_back(absl::StrCat("m", i, "=", Url(ports_[2 * i + 1])));
+    cluster.push_back(absl::StrCat("m", i, "=", Url("http", ports_[2 * i + 1])));
   }
-  const std::string client_url = Url(ports_[2 * index]);
-  const std::string peer_url = Url(ports_[2 * index + 1]);
+  const std::string client_url = Url(scheme_, ports_[2 * index]);
+  const std::string peer_url = Url("http", ports_[2 * index + 1]);
   std::vector<std::string> line = {kEtcd,
                                    absl::StrCat("--name=m", index),
                                    absl::StrCat("--data-dir=", folder_, "/m", index),
@@ -113,7 +124,7 @@ std::vector<std::string> EtcdServers::CommandLine(int index) const {
 }
 
 std::shared_ptr<EtcdClient> EtcdServers::Connect() const {
-  return std::make_shared<EtcdClient>(endpoints_, grpc::InsecureChannelCredentials());
+  return std::make_shared<EtcdClient>(endpoints_, credentials_);
 }
 
 absl::Status PutKey(EtcdClient& client, const std::string& key, const std::string& value) {

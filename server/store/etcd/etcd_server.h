@@ -4,9 +4,12 @@
 #define WEFT_SERVER_STORE_ETCD_ETCD_SERVER_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "grpcpp/security/credentials.h"
+#include "server/rpc/tls_files.h"
 #include "server/store/child_process.h"
 #include "server/store/etcd/etcd_client.h"
 #include "server/store/etcd/etcd_term.h"
@@ -17,9 +20,11 @@ namespace weft {
 class EtcdServers {
  public:
   // Starts `members` members and waits until they have a leader. Fails the test if they do
-  // not: is etcd-server installed?
+  // not: is etcd-server installed? With `tls` they and their clients, which have the same
+  // certificate here, show it to each other.
   EtcdServers(const std::string& folder, int members,
-              const std::vector<std::string>& more_flags = {});
+              const std::vector<std::string>& more_flags = {},
+              const std::optional<TlsFiles>& tls = std::nullopt);
 
   // `host:port` of each.
   const std::vector<std::string>& endpoints() const { return endpoints_; }
@@ -36,7 +41,9 @@ class EtcdServers {
   std::vector<std::string> CommandLine(int index) const;
 
   const std::string folder_;
-  const std::vector<std::string> more_flags_;
+  std::vector<std::string> more_flags_;
+  const std::string scheme_;  // of clients
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   std::vector<int> ports_;
   std::vector<std::string> endpoints_;
   std::vector<std::unique_ptr<ChildProcess>> members_;
