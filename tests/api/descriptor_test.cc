@@ -1,4 +1,5 @@
-// Holds the API to what has been published: proto/weft/v1/weft.binpb.
+// Holds the API and the stored records to what has been published: proto/weft/v1/weft.binpb and
+// proto/weft/store/v1/store.binpb.
 
 #include <fstream>
 #include <string>
@@ -18,12 +19,19 @@ using google::protobuf::FileDescriptorSet;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr char kPublished[] = "proto/weft/v1/weft.binpb";
-constexpr char kPresent[] = "proto/weft/v1/weft_proto-descriptor-set.proto.bin";
-constexpr char kHowToPublish[] =
-    "To publish a compatible change, from the top of the tree:\n"
-    "  protoc --descriptor_set_out=proto/weft/v1/weft.binpb proto/weft/v1/*.proto\n"
-    "and commit the file with the change.";
+// A package's folder, and the name of its descriptor sets there.
+struct Package {
+  std::string folder;
+  std::string name;
+
+  std::string published() const { return folder + "/" + name + ".binpb"; }
+  std::string present() const { return folder + "/" + name + "_proto-descriptor-set.proto.bin"; }
+  std::string how_to_publish() const {
+    return "To publish a compatible change, from the top of the tree:\n  protoc "
+           "--descriptor_set_out=" +
+           published() + " " + folder + "/*.proto\nand commit the file with the change.";
+  }
+};
 
 FileDescriptorSet Read(const std::string& path) {
   FileDescriptorSet set;
@@ -33,15 +41,25 @@ FileDescriptorSet Read(const std::string& path) {
   return set;
 }
 
-TEST(DescriptorTest, NothingThatWasPublishedIsBroken) {
-  EXPECT_THAT(IncompatibleChanges(Read(kPublished), Read(kPresent)), IsEmpty())
-      << "These break programs in use. Add a new field, value or call instead, and keep the "
-         "old one.";
+class DescriptorTest : public testing::TestWithParam<Package> {};
+
+TEST_P(DescriptorTest, NothingThatWasPublishedIsBroken) {
+  EXPECT_THAT(IncompatibleChanges(Read(GetParam().published()), Read(GetParam().present())),
+              IsEmpty())
+      << "These break programs and stores in use. Add a new field, value or call instead, and "
+         "keep the old one.";
 }
 
-TEST(DescriptorTest, EverythingIsPublished) {
-  EXPECT_THAT(IncompatibleChanges(Read(kPresent), Read(kPublished)), IsEmpty()) << kHowToPublish;
+TEST_P(DescriptorTest, EverythingIsPublished) {
+  EXPECT_THAT(IncompatibleChanges(Read(GetParam().present()), Read(GetParam().published())),
+              IsEmpty())
+      << GetParam().how_to_publish();
 }
+
+INSTANTIATE_TEST_SUITE_P(Packages, DescriptorTest,
+                         testing::Values(Package{"proto/weft/v1", "weft"},
+                                         Package{"proto/weft/store/v1", "store"}),
+                         [](const auto& info) { return info.param.name; });
 
 // A small API, and ways to break it.
 class CompatibilityTest : public testing::Test {
