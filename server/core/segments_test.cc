@@ -122,6 +122,28 @@ TEST(LocalPlacement, ADeviceOfUnknownDistanceIsFartherThanAllThatAreKnown) {
   EXPECT_EQ(segment->runs(0).extents(0).device(), known);
 }
 
+// Offsets count from the start of the device, so that what is aligned there is aligned in
+// memory, too: the data begin 2 MiB behind it.
+TEST(HugeSegments, BeginAtAMultipleOf1GiBOfTheDevice) {
+  constexpr uint64_t kGi = 1024 * kMi;
+  TestCluster cluster;
+  cluster.AddDevice(4 * 1024);
+  ASSERT_EQ(cluster.devices[0].data_offset_bytes(), 2 * kMi);
+  cluster.RegisterHost("a");
+  cluster.MakePool("fam");
+  for (const char* const name : {"s", "t", "u"}) {
+    const auto segment = cluster.Create("fam", name, 1024);
+    ASSERT_TRUE(segment.ok()) << segment.status();
+    ASSERT_EQ(segment->runs_size(), 1);
+    ASSERT_EQ(segment->runs(0).extents_size(), 1);
+    EXPECT_EQ(segment->runs(0).extents(0).offset_bytes() % kGi, 0u) << name;
+  }
+  // No aligned GiB is left, but as many bytes: then they do.
+  const auto last = cluster.Create("fam", "v", 1024);
+  ASSERT_TRUE(last.ok()) << last.status();
+  EXPECT_EQ(last->size_bytes(), kGi);
+}
+
 TEST_F(SegmentsTest, ANameIsTakenOnce) {
   ASSERT_TRUE(Try(Request(2 * kMi)).ok());
   EXPECT_EQ(ReasonFor(Request(2 * kMi)), v1::ALREADY_EXISTS);

@@ -25,6 +25,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -220,6 +221,20 @@ class DamageTest : public BadInputTest {
   }
   uint64_t DeviceSize() { return std::filesystem::file_size(cluster_.device_path(0)); }
 
+  // Expects that a host of `cluster` refuses to format its device for `reason`, and keeps all
+  // bytes of it.
+  static void ExpectNotFormatted(Cluster& cluster, v1::Reason reason, bool force = false) {
+    const auto bytes = [&] {
+      std::ostringstream all;
+      all << std::ifstream(cluster.device_path(0), std::ios::binary).rdbuf();
+      return all.str();
+    };
+    const std::string before = bytes();
+    const absl::Status refused = cluster.Format("host-a", 0, force);
+    EXPECT_EQ(ReasonOf(refused), reason) << refused;
+    EXPECT_TRUE(bytes() == before);  // too long to print
+  }
+
   // What host-a says about its only device; empty: it uses it.
   std::string Skipped() {
     const auto client = ConnectTo("host-a");
@@ -249,7 +264,9 @@ TEST_F(DamageTest, DamagedLabelIsSkippedAndSaidSo) {
   Overwrite(DeviceSize() - kUnit + kInLabel, "damage");
   ASSERT_TRUE(cluster_.StartHost("host-a").ok());
   EXPECT_THAT(Skipped(), HasSubstr("checksum is wrong"));
-  EXPECT_EQ(ReasonOf(cluster_.Format("host-a", 0)), v1::BAD_LABEL);
+  const uint64_t revision = Revision();
+  ExpectNotFormatted(cluster_, v1::BAD_LABEL);
+  EXPECT_EQ(Revision(), revision);
 }
 
 TEST_F(DamageTest, LabelOfAnotherClusterIsNotTakenOver) {
@@ -260,7 +277,7 @@ TEST_F(DamageTest, LabelOfAnotherClusterIsNotTakenOver) {
   ASSERT_TRUE(other.StartHost("host-a").ok());
   const absl::Status refused = other.MakePool("p");
   EXPECT_EQ(ReasonOf(refused), v1::FOREIGN_DATA) << refused;
-  EXPECT_EQ(ReasonOf(other.Format("host-a", 0)), v1::FOREIGN_DATA);
+  ExpectNotFormatted(other, v1::FOREIGN_DATA);
   const absl::Status forced = other.Format("host-a", 0, /*force=*/true);
   EXPECT_TRUE(forced.ok()) << forced;
 }
@@ -272,6 +289,7 @@ TEST_F(DamageTest, TruncatedFileIsNeitherUsedNorRepaired) {
   EXPECT_EQ(ReasonName(a_->Open("p/s", AccessMode::kReadOnly).status()), "BACKING_FILE_DAMAGED");
   RestartHostA();
   EXPECT_THAT(Skipped(), HasSubstr("truncated"));
+  ExpectNotFormatted(cluster_, v1::BACKING_FILE_DAMAGED, /*force=*/true);
   EXPECT_EQ(DeviceSize(), size / 2);
 }
 
