@@ -1,9 +1,7 @@
 #include "server/node/exchange.h"
 
 #include <algorithm>
-#include <string>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/core/check.h"
 #include "server/core/crc32c.h"
@@ -44,13 +42,6 @@ absl::StatusOr<std::optional<ExchangeEntry>> ReadArea(Device& device, uint32_t s
   const ByteOffset offset = ExchangeOffset(slot, area, device.size());
   if (absl::Status s = device.Read(offset, absl::MakeSpan(bytes)); !s.ok()) return s;
   return DecodeExchange(bytes, slot, area);
-}
-
-std::string Describe(const std::optional<ExchangeEntry>& entry) {
-  if (!entry) return "no entry";
-  const std::string nonce(entry->nonce.begin(), entry->nonce.end());
-  return absl::StrCat("challenge ", entry->sequence, " of host ", entry->writer, ", nonce ",
-                      absl::BytesToHexString(nonce));
 }
 
 }  // namespace
@@ -109,18 +100,6 @@ absl::StatusOr<ExchangeReading> ReadExchange(Device& device, uint32_t slot) {
   auto last = ReadArea(device, slot, LabelCopy::kLast);
   if (!last.ok()) return last.status();
   return ExchangeReading{*std::move(first), *std::move(last)};
-}
-
-absl::Status CheckExchange(Device& device, uint32_t slot, const ExchangeEntry& expected) {
-  const absl::StatusOr<ExchangeReading> reading = ReadExchange(device, slot);
-  if (!reading.ok()) return reading.status();
-  if (reading->first == expected && reading->last == expected) return absl::OkStatus();
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, v1::DEVICE_MISMATCH,
-      absl::StrCat(device.name(), " is not the memory that the other host wrote to: exchange slot ",
-                   slot, " should hold ", Describe(expected), "; its first area holds ",
-                   Describe(reading->first), ", its last ", Describe(reading->last),
-                   ". Look for a cloned image, or a wrong cable or interleave"));
 }
 
 }  // namespace weft

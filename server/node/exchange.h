@@ -54,11 +54,6 @@ absl::Status WriteExchange(Device& device, uint32_t slot, const ExchangeEntry& e
 // Reads `slot` of both areas from memory. Errors as of Device::Read and WriteExchange.
 absl::StatusOr<ExchangeReading> ReadExchange(Device& device, uint32_t slot);
 
-// OK if both areas hold `expected` in `slot`; otherwise FAILED_PRECONDITION
-// DEVICE_MISMATCH, with what is there instead: this is not the memory into which it was
-// written. Other errors as of ReadExchange.
-absl::Status CheckExchange(Device& device, uint32_t slot, const ExchangeEntry& expected);
-
 // The bytes of one entry, and back; nothing for bytes that are no whole entry of that slot
 // and area. REQUIRES (decoding): bytes.size() == kExchangeEntryBytes.
 std::array<uint8_t, kExchangeEntryBytes> EncodeExchange(const ExchangeEntry& entry, uint32_t slot,
