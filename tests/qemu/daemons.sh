@@ -9,12 +9,13 @@ write_guest_agent() {
   cat >"${WEFT_SHARED}/run" <<'AGENT'
 host="${WEFT_FILTER}"
 export WEFT_SOCKET=/run/weft/weftd.sock PATH="/mnt/bin:${PATH}"
+weftd_flags="--backend=kmod --fence-action=report"
 exec 3<>/dev/talk
 say() { printf '%s %s\n' "${host}" "$*" >&3; }
 start_weftd() {
   rm -f /run/ready
-  weftd --host-id="${host}" --coordinator="${WEFT_COORDINATOR}" --backend=kmod \
-    --fence-action=report --state-dir=/run/state --socket-dir=/run/weft \
+  weftd --host-id="${host}" --coordinator="${WEFT_COORDINATOR}" ${weftd_flags} \
+    --state-dir=/run/state --socket-dir=/run/weft \
     --metrics-address=127.0.0.1:0 --ready-file=/run/ready >>/run/weftd.log 2>&1 3>&- 4>&- &
   weftd_pid=$!
   until [[ -e /run/ready ]]; do
