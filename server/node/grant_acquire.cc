@@ -128,7 +128,7 @@ void GrantKeeper::OnAcquired(AcquirePtr acquire,
     return;
   }
   const bool trusted = acquire->trusted == trusted_;
-  if (!table_.Acquired(*response, deps_.clock.BootNow()) || !trusted) {
+  if (!table_.Acquired(*response) || !trusted) {
     acquire->Fail(MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
                             absl::StrCat("the grant of ", acquire->segment,
                                          " was taken back before it could be used")));

@@ -12,10 +12,6 @@ namespace {
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 
-bool SameToken(const v1::Token& a, const v1::Token& b) {
-  return a.epoch() == b.epoch() && a.counter() == b.counter();
-}
-
 }  // namespace
 
 GrantKeeper::GrantKeeper(const GrantKeeperDeps& deps, const GrantTableOptions& options,
@@ -79,7 +75,7 @@ void GrantKeeper::AnyHandleReleased() {
 }
 
 void GrantKeeper::Apply(const v1::Assignments& assignments) {
-  const GrantTable::Gone gone = table_.Apply(assignments, deps_.clock.BootNow());
+  const GrantTable::Gone gone = table_.Apply(assignments);
   for (const HandleKey& key : gone.handles) {
     v1::ServerMessage message;
     message.mutable_revoke()->set_handle_id(key.id);
@@ -92,7 +88,7 @@ void GrantKeeper::Apply(const v1::Assignments& assignments) {
     const auto* grant = assignment.has_grant()
                             ? table_.Find(SegmentId(assignment.grant().grant().segment_id()))
                             : nullptr;
-    if (grant != nullptr) Prepare(*grant);
+    if (grant != nullptr && !table_.IsReleasing(grant->grant().segment())) Prepare(*grant);
   }
   Reconcile();
 }
@@ -175,9 +171,23 @@ void GrantKeeper::TakeBack(SegmentId segment) {
   });
 }
 
+// What is left of the grant goes first: a daemon that is started meanwhile must not go on with it,
+// since the coordinator may act on the release late.
 void GrantKeeper::Release(SegmentId segment) {
-  const v1::Grant& grant = table_.Find(segment)->grant();
-  auto done = [this, &executor = deps_.executor, segment,
+  deps_.blocking.Post([this, assignment = *table_.Find(segment)] {
+    const absl::Status status = deps_.backend.Forget(assignment);
+    deps_.executor.Post([this, grant = assignment.grant(), status] {
+      if (status.ok()) {
+        CallRelease(grant);
+      } else {
+        OnReleased(SegmentId(grant.segment_id()), grant.token(), status);
+      }
+    });
+  });
+}
+
+void GrantKeeper::CallRelease(const v1::Grant& grant) {
+  auto done = [this, &executor = deps_.executor, segment = SegmentId(grant.segment_id()),
                token = grant.token()](absl::Status status) {
     executor.Post(
         [this, segment, token, status = std::move(status)] { OnReleased(segment, token, status); });
@@ -200,8 +210,6 @@ void GrantKeeper::OnReleased(SegmentId segment, const v1::Token& token,
   if (!status.ok()) {
     spdlog::warn("release_failed segment_id={} error=\"{}\"", segment.value(), Text(status));
   }
-  const v1::GrantAssignment* const grant = table_.Find(segment);
-  if (status.ok() && grant != nullptr && SameToken(grant->grant().token(), token)) Forget(*grant);
   table_.EndRelease(segment, token, status.ok(), deps_.clock.BootNow());
   Reconcile();
 }

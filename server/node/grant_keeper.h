@@ -116,6 +116,7 @@ class GrantKeeper {
   void Inspect(const std::vector<SegmentId>& segments);
   void TakeBack(SegmentId segment);
   void Release(SegmentId segment);
+  void CallRelease(const v1::Grant& grant);
   void OnReleased(SegmentId segment, const v1::Token& token, const absl::Status& status);
   void Settle();
   void WakeAt(BootTime when);

@@ -60,27 +60,26 @@ void Shorten(v1::HeldGrant& held) {
 }  // namespace
 
 void GrantTable::Recall(const v1::GrantAssignment& assignment, BootTime now) {
-  Upsert(assignment, 0, now);
+  Upsert(assignment, 0);
+  grants_.at(SegmentId(assignment.grant().segment_id())).claim_until = now + options_.claim_grace;
 }
 
-void GrantTable::Upsert(const v1::GrantAssignment& assignment, uint64_t revision, BootTime now) {
+bool GrantTable::Upsert(const v1::GrantAssignment& assignment, uint64_t revision) {
   const SegmentId id(assignment.grant().segment_id());
   const auto [it, is_new] = grants_.try_emplace(id);
   HostGrant& grant = it->second;
-  if (!is_new && revision < grant.revision) return;
-  if (is_new && !acquiring_.contains(assignment.grant().segment())) {
-    // Of an earlier run, or of an acquire whose answer was lost.
-    grant.in_doubt = true;
-    grant.claim_until = now + options_.claim_grace;
-  }
+  if (!is_new && revision < grant.revision) return false;
+  const bool unasked = is_new && !acquiring_.contains(assignment.grant().segment());
+  if (unasked) grant.in_doubt = true;
   if (!SameRanges(grant.assignment, assignment)) ++grant.bad_version;
   grant.assignment = assignment;
   grant.revision = revision;
   by_name_.emplace(grant.name(), id);
   Touch(id);
+  return unasked;
 }
 
-GrantTable::Gone GrantTable::Apply(const v1::Assignments& assignments, BootTime now) {
+GrantTable::Gone GrantTable::Apply(const v1::Assignments& assignments) {
   Gone gone;
   applied_revision_ = assignments.revision();
   std::set<SegmentId> listed;
@@ -89,7 +88,8 @@ GrantTable::Gone GrantTable::Apply(const v1::Assignments& assignments, BootTime 
     const SegmentId id(assignment.grant().grant().segment_id());
     listed.insert(id);
     by_key_[assignment.key()] = id;
-    Upsert(assignment.grant(), assignments.revision(), now);
+    const bool unasked = Upsert(assignment.grant(), assignments.revision());
+    if (unasked) StartReleasing(grants_.at(id));
   }
   std::vector<SegmentId> removed;
   for (const std::string& key : assignments.removals()) {
@@ -116,19 +116,23 @@ GrantTable::Gone GrantTable::Apply(const v1::Assignments& assignments, BootTime 
   return gone;
 }
 
+void GrantTable::StartReleasing(HostGrant& grant) {
+  if (!std::exchange(grant.releasing, true)) releasing_.insert(grant.name());
+}
+
 void GrantTable::Forget(Grants::iterator it) {
   if (it->second.releasing) releasing_.erase(releasing_.find(it->second.name()));
   by_name_.erase({it->second.name(), it->first});
   grants_.erase(it);
 }
 
-bool GrantTable::Acquired(const v1::AcquireGrantResponse& response, BootTime now) {
+bool GrantTable::Acquired(const v1::AcquireGrantResponse& response) {
   v1::GrantAssignment assignment = ToAssignment(response);
   const auto* const known = Find(SegmentId(assignment.grant().segment_id()));
   // Assignments come in order: the one with this grant has come, and one without it.
   if (known == nullptr && response.revision() <= applied_revision_) return false;
   if (known != nullptr) assignment.set_grace_ms(known->grace_ms());  // not in the response
-  Upsert(assignment, response.revision(), now);
+  Upsert(assignment, response.revision());
   return true;
 }
 
@@ -310,7 +314,7 @@ void GrantTable::Decide(SegmentId segment, HostGrant& grant, BootTime now, Grant
   }
   if (!connected_) return;
   grant.release_called = true;
-  if (!std::exchange(grant.releasing, true)) releasing_.insert(grant.name());
+  StartReleasing(grant);
   actions.release.push_back(segment);
 }
 

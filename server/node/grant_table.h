@@ -90,10 +90,12 @@ class GrantTable {
     std::vector<HandleKey> handles;
     std::vector<v1::GrantAssignment> grants;
   };
-  // Grants that this table knows a newer state of stay as they are.
-  Gone Apply(const v1::Assignments& assignments, BootTime now);
+  // Grants that this table knows a newer state of stay as they are. One that nobody here asked
+  // for, and that no earlier run left, is released before it is used: an earlier run may have
+  // released it, and the coordinator may act on that late.
+  Gone Apply(const v1::Assignments& assignments);
   // The reply to AcquireGrant; false if it is overtaken: the grant is gone again.
-  bool Acquired(const v1::AcquireGrantResponse& response, BootTime now);
+  bool Acquired(const v1::AcquireGrantResponse& response);
   // Everything that is held: for Register. What is not known to be unmapped is among it. Where
   // they are is said of the newest only.
   std::vector<v1::HeldGrant> Held() const;
@@ -177,7 +179,9 @@ class GrantTable {
 
   using Grants = std::map<SegmentId, HostGrant>;
 
-  void Upsert(const v1::GrantAssignment& assignment, uint64_t revision, BootTime now);
+  // Whether it is new, and no acquire of it is under way.
+  bool Upsert(const v1::GrantAssignment& assignment, uint64_t revision);
+  void StartReleasing(HostGrant& grant);
   void Forget(Grants::iterator it);
   void Remove(const HandleKey& key);
   void TellOfBadMemory(SegmentId segment, const HostGrant& grant, GrantActions& actions);

@@ -68,7 +68,7 @@ class GrantTableTest : public testing::Test {
   // As GrantKeeper does for a client.
   void Open(const HandleKey& key, uint64_t revision = 5) {
     table_.BeginAcquire(kName);
-    ASSERT_TRUE(table_.Acquired(Granted(revision), now_));
+    ASSERT_TRUE(table_.Acquired(Granted(revision)));
     ASSERT_TRUE(table_.AddHandle(key, kSegment, v1::READ_WRITE).ok());
     table_.EndAcquire(kName);
   }
@@ -170,36 +170,36 @@ TEST_F(GrantTableTest, AnInspectionBegunBeforeAnOpenSaysNothing) {
 
 TEST_F(GrantTableTest, AWholeListThatIsOlderDoesNotDropAGrant) {
   Open(kHandle, 5);
-  EXPECT_TRUE(table_.Apply(Unlisted(4), now_).handles.empty());
+  EXPECT_TRUE(table_.Apply(Unlisted(4)).handles.empty());
   EXPECT_NE(table_.Find(kSegment), nullptr);
-  const GrantTable::Gone gone = table_.Apply(Unlisted(5), now_);
+  const GrantTable::Gone gone = table_.Apply(Unlisted(5));
   EXPECT_EQ(gone.handles, std::vector<HandleKey>{kHandle});
   EXPECT_EQ(gone.grants.size(), 1u);
   EXPECT_EQ(table_.handles(), 0u);
 }
 
 TEST_F(GrantTableTest, ARemovalThatIsOlderDoesNotDropAGrant) {
-  table_.Apply(Listed(5, false), now_);
   table_.BeginAcquire(kName);
-  table_.Acquired(Granted(9), now_);
+  table_.Apply(Listed(5, false));
+  table_.Acquired(Granted(9));
   table_.EndAcquire(kName);
   v1::Assignments removal;
   removal.set_revision(8);
   removal.add_removals("grant/7");
-  table_.Apply(removal, now_);
+  table_.Apply(removal);
   EXPECT_NE(table_.Find(kSegment), nullptr);
 }
 
 TEST_F(GrantTableTest, AnAnswerThatWasOvertakenGivesNoGrant) {
-  table_.Apply(Unlisted(6), now_);
+  table_.Apply(Unlisted(6));
   table_.BeginAcquire(kName);
-  EXPECT_FALSE(table_.Acquired(Granted(5), now_));
+  EXPECT_FALSE(table_.Acquired(Granted(5)));
   EXPECT_EQ(table_.grants(), 0u);
 }
 
 TEST_F(GrantTableTest, ARevokeIsPoliteAndConfirmedOnlyByAnInspection) {
   Open(kHandle);
-  table_.Apply(Listed(6, false, v1::GRANT_REVOKING, 250), now_);
+  table_.Apply(Listed(6, false, v1::GRANT_REVOKING, 250));
   GrantActions actions = Reconcile();
   ASSERT_EQ(actions.notices.size(), 1u);
   EXPECT_EQ(actions.notices[0].handle, kHandle);
@@ -219,7 +219,7 @@ class RevocableTest : public GrantTableTest {
 
 TEST_F(RevocableTest, ARevokeIsForcedWhenTheGraceIsOver) {
   Open(kHandle);
-  table_.Apply(Listed(6, false, v1::GRANT_REVOKING, 250), now_);
+  table_.Apply(Listed(6, false, v1::GRANT_REVOKING, 250));
   GrantActions actions = Reconcile();
   EXPECT_TRUE(actions.take_back.empty());
   EXPECT_EQ(actions.next, now_ + absl::Milliseconds(250));
@@ -282,6 +282,17 @@ TEST_F(GrantTableTest, AGrantOfAnEarlierRunWaitsForItsClientThenIsInspected) {
   EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
 }
 
+// An earlier run of the daemon released it, and was killed before it had an answer.
+TEST_F(GrantTableTest, AGrantThatNobodyLeftIsReleasedBeforeItIsUsed) {
+  table_.Apply(Listed(5, /*whole=*/true));
+  EXPECT_TRUE(table_.IsReleasing(kName)) << "an open waits";
+  EXPECT_FALSE(table_.Adopt(kHandle, Claim()));
+  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+  EndRelease(true);
+  EXPECT_FALSE(table_.IsReleasing(kName));
+  Open(kHandle, 6);
+}
+
 TEST_F(GrantTableTest, AHandleOfAnEarlierRunIsAdopted) {
   table_.Recall(Listed(0, false).upserts(0).grant(), now_);
   EXPECT_TRUE(table_.Adopt(kHandle, Claim()));
@@ -326,7 +337,7 @@ class BadMemoryTest : public GrantTableTest {
       range.set_offset_bytes(offset);
       range.set_length_bytes(4096);
     }
-    table_.Apply(assignments, now_);
+    table_.Apply(assignments);
   }
   size_t Told() { return Reconcile().poisoned.size(); }
 };

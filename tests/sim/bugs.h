@@ -32,7 +32,7 @@ struct Bugs {
   bool forget_scrubs = false;
   // As are records of grants.
   bool forget_grants = false;
-  // The kernel says that it has taken a segment back, and has not.
+  // The kernel says that it has taken a segment back, or destroyed it, and has not.
   bool confirm_unrevoked = false;
   // Deadlines are counted from the answer to a renewal.
   bool late_deadline = false;
