@@ -49,6 +49,9 @@ class NetworkTest : public CoordinatorTestBase {};
 
 TEST_F(NetworkTest, HealthAndReflection) {
   StartCoordinator();
+  // Answered once the state is loaded.
+  TestHost host(channel_, "host-a", medium_);
+  ASSERT_TRUE(host.Register());
   EXPECT_EQ(Health(channel_), kServing);
   const std::string services = ListServices(channel_);
   for (const char* const service :
