@@ -10,6 +10,7 @@
 #include "client/cli/bad_ranges.h"
 #include "client/cli/choices.h"
 #include "client/cli/command.h"
+#include "client/cli/device_moves.h"
 #include "client/cli/table.h"
 #include "client/cli/wait.h"
 #include "proto/weft/v1/device.grpc.pb.h"
@@ -41,7 +42,7 @@ std::string DeviceText(const v1::Device& device) {
   text.Add("device", ShortName(device.name()));
   text.Add("pool", ShortName(device.pool()));
   if (!device.foreign_pool_uuid().empty()) text.Add("foreign pool", device.foreign_pool_uuid());
-  text.Add("state", Choice(device.state(), "DEVICE_"));
+  text.Add("state", DeviceStateText(device));
   if (device.recovering()) text.Add("in recovery", "yes: see weft status");
   text.Add("capacity", Size(device.capacity_bytes()));
   text.Add("data area", absl::StrCat(Size(device.data_bytes()), " from offset ",
@@ -66,10 +67,9 @@ std::string DeviceText(const v1::Device& device) {
 std::string DeviceTable(const std::vector<v1::Device>& devices) {
   Table table({"DEVICE", "POOL", "STATE", ">CAPACITY", ">FREE", ">USED", ">SCRUBBING", "HOSTS"});
   for (const v1::Device& device : devices) {
-    table.AddRow({ShortName(device.name()), ShortName(device.pool()),
-                  Choice(device.state(), "DEVICE_"), Size(device.capacity_bytes()),
-                  Size(device.free_bytes()), Size(device.used_bytes()),
-                  Size(device.scrubbing_bytes()), HostsOf(device)});
+    table.AddRow({ShortName(device.name()), ShortName(device.pool()), DeviceStateText(device),
+                  Size(device.capacity_bytes()), Size(device.free_bytes()),
+                  Size(device.used_bytes()), Size(device.scrubbing_bytes()), HostsOf(device)});
   }
   return table.ToString();
 }
@@ -109,8 +109,7 @@ absl::Status Show(Context& context, const std::string& text) {
   request.set_name(*name);
   const absl::StatusOr<v1::Device> device = context.Call(&Stub::GetDevice, request);
   if (!device.ok()) return device.status();
-  context.Print(*device, DeviceText);
-  return absl::OkStatus();
+  return PrintWithMoves(context, *device, DeviceText);
 }
 
 absl::Status Format(Context& context, const std::string& device, bool force, bool wait) {

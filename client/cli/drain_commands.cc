@@ -1,22 +1,19 @@
 // weft host drain, undrain; weft device drain, undrain, remove.
 
-#include <algorithm>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "client/cli/arguments.h"
 #include "client/cli/choices.h"
 #include "client/cli/command.h"
+#include "client/cli/device_moves.h"
 #include "client/cli/table.h"
 #include "client/cli/wait.h"
 #include "proto/weft/v1/device.grpc.pb.h"
 #include "proto/weft/v1/grant.grpc.pb.h"
 #include "proto/weft/v1/host.grpc.pb.h"
-#include "proto/weft/v1/segment.grpc.pb.h"
 
 namespace weft::cli {
 namespace {
@@ -87,61 +84,34 @@ absl::Status UndrainHost(Context& context, const std::string& text) {
   return PrintHostLeft(context, *host);
 }
 
-bool IsOn(const v1::Segment& segment, const std::string& device) {
-  return std::any_of(segment.runs().begin(), segment.runs().end(), [&](const v1::Run& run) {
-    return std::any_of(run.extents().begin(), run.extents().end(),
-                       [&](const v1::Extent& extent) { return extent.device() == device; });
-  });
-}
-
-// What keeps a device from being empty, with the hosts that hold it.
-std::string DeviceLeft(const v1::Device& device, const std::vector<v1::Segment>& segments,
-                       const std::vector<v1::Grant>& grants) {
+// How far a device is from being empty.
+std::string DeviceLeft(const v1::Device& device) {
   Properties text;
   text.Add("device", ShortName(device.name()));
-  text.Add("state", Choice(device.state(), "DEVICE_"));
+  text.Add("state", DeviceStateText(device));
   text.Add("used", Size(device.used_bytes()));
   text.Add("scrubbing", Size(device.scrubbing_bytes()));
-  std::map<std::string, std::vector<std::string>> holders;
-  for (const v1::Grant& grant : grants) {
-    holders[grant.segment()].push_back(ShortName(grant.host()));
-  }
-  Table table({"SEGMENT", "HELD BY"});
-  for (const v1::Segment& segment : segments) {
-    if (!IsOn(segment, device.name())) continue;
-    table.AddRow({ShortName(segment.name()), absl::StrJoin(holders[segment.name()], ", ")});
-  }
-  return absl::StrCat(text.ToString(), device.used_bytes() > 0 ? "\n" + table.ToString() : "");
+  return text.ToString();
 }
 
-absl::Status PrintDeviceLeft(Context& context, const v1::Device& device) {
-  const auto grants = AllGrants(context);
-  if (!grants.ok()) return grants.status();
-  v1::ListSegmentsRequest request;
-  request.set_parent("pools/-");
-  const auto segments = context.List(&v1::SegmentService::Stub::ListSegments, request,
-                                     [](auto& page) { return page.mutable_segments(); });
-  if (!segments.ok()) return segments.status();
-  context.Print(device,
-                [&](const v1::Device& shown) { return DeviceLeft(shown, *segments, *grants); });
-  return absl::OkStatus();
-}
-
-absl::Status DrainDevice(Context& context, const std::string& text, bool wait) {
+absl::Status DrainDevice(Context& context, const std::string& text, bool revoke, bool wait) {
   const absl::StatusOr<std::string> name = DeviceResource(text);
   if (!name.ok()) return name.status();
-  auto device = CallFor<v1::DrainDeviceRequest>(context, *name, &DeviceStub::DrainDevice);
+  v1::DrainDeviceRequest request;
+  request.set_name(*name);
+  request.set_revoke(revoke);
+  absl::StatusOr<v1::Device> device = context.Call(&DeviceStub::DrainDevice, request);
   if (!device.ok()) return device.status();
   if (wait) {
     const absl::Status waited = WaitUntil(
         context, absl::StrCat("device ", text, " is empty"), [&]() -> absl::StatusOr<bool> {
           device = CallFor<v1::GetDeviceRequest>(context, *name, &DeviceStub::GetDevice);
           if (!device.ok()) return device.status();
-          return device->used_bytes() == 0 && device->scrubbing_bytes() == 0;
+          return device->drained() || device->state() != v1::DEVICE_DRAINING;
         });
     if (!waited.ok()) return waited;
   }
-  return PrintDeviceLeft(context, *device);
+  return PrintWithMoves(context, *device, DeviceLeft);
 }
 
 template <typename Request, typename Call>
@@ -150,7 +120,7 @@ absl::Status ChangeDevice(Context& context, const std::string& text, Call call) 
   if (!name.ok()) return name.status();
   const auto device = CallFor<Request>(context, *name, call);
   if (!device.ok()) return device.status();
-  return PrintDeviceLeft(context, *device);
+  return PrintWithMoves(context, *device, DeviceLeft);
 }
 
 }  // namespace
@@ -165,11 +135,15 @@ void AddHostDrainCommands(CommandLine& line, CLI::App* noun) {
 }
 
 void AddDeviceDrainCommands(CommandLine& line, CLI::App* noun) {
+  const auto revoke = std::make_shared<bool>(false);
   const auto wait = std::make_shared<bool>(false);
-  AddVerbFor(
-      line, noun, "drain", "Puts nothing new on a device, and says what is there", "DEVICE",
-      [=](Context& context, const std::string& text) { return DrainDevice(context, text, *wait); })
-      ->add_flag("--wait", *wait, "Wait until nothing is on the device");
+  CLI::App* const drain = AddVerbFor(
+      line, noun, "drain", "Moves what is on a device to others, and puts nothing new there",
+      "DEVICE", [=](Context& context, const std::string& text) {
+        return DrainDevice(context, text, *revoke, *wait);
+      });
+  drain->add_flag("--revoke", *revoke, "Ask those who hold segments there to let go of them");
+  drain->add_flag("--wait", *wait, "Wait until nothing is on the device");
   AddVerbFor(
       line, noun, "undrain", "Ends that", "DEVICE", [](Context& context, const std::string& text) {
         return ChangeDevice<v1::UndrainDeviceRequest>(context, text, &DeviceStub::UndrainDevice);

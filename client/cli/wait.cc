@@ -26,6 +26,9 @@ bool Matters(v1::EventType type) {
     case v1::GRANT_RELEASED:
     case v1::HOST_FENCED:
     case v1::SEGMENT_DELETED:
+    case v1::SEGMENT_MOVED:
+    case v1::DEVICE_DRAIN_ENDED:
+    case v1::DEVICE_DRAINED:
     case v1::SCRUB_FINISHED:
       return true;
     default:

@@ -68,6 +68,7 @@ void AppendCluster(const v1::ClusterStatus& status,
       status.hosts_uncertain());
   add("weft_coordinator_grants", "Grants that hosts have.", status.grants());
   add("weft_coordinator_scrubs", "Scrubs that are not finished.", status.scrubs_pending());
+  add("weft_coordinator_copies", "Segments that are being copied off devices.", status.copies());
   add("weft_coordinator_revision", "The revision of the last change.", status.revision());
 }
 

@@ -147,6 +147,12 @@ FreeStats StatsOf(const FreeSpace& free) {
   return {free.free_bytes(), largest ? largest->length : kNone, free.extent_count()};
 }
 
+void Add(const FreeStats& part, FreeStats& total) {
+  total.free += part.free;
+  total.largest = std::max(total.largest, part.largest);
+  total.extents += part.extents;
+}
+
 }  // namespace
 
 void Allocator::AddDevice(const DeviceId& id, ByteCount capacity) {
@@ -170,12 +176,15 @@ void Allocator::SetAllocatable(const DeviceId& id, bool allocatable) {
 
 absl::StatusOr<Allocation> Allocator::Allocate(const AllocationRequest& request) {
   if (const absl::Status status = CheckRequest(request); !status.ok()) return status;
-  const FreeStats stats = pool_stats();
-  if (stats.free < request.size) return PoolFull(request, stats);
   Sources sources;
+  FreeStats stats;
   for (auto& [id, device] : devices_) {
-    if (device.allocatable) sources.push_back({id, &device.free});
+    const bool wanted = request.only.empty() || request.only.contains(id);
+    if (!device.allocatable || !wanted) continue;
+    sources.push_back({id, &device.free});
+    Add(StatsOf(device.free), stats);
   }
+  if (stats.free < request.size) return PoolFull(request, stats);
   Order(request, sources);
   auto extents = GrowAndPlace(request, sources);
   if (!extents) return Fragmented(request, stats);
@@ -204,10 +213,7 @@ FreeStats Allocator::pool_stats() const {
   FreeStats total;
   for (const auto& [id, device] : devices_) {
     if (!device.allocatable) continue;
-    const FreeStats stats = StatsOf(device.free);
-    total.free += stats.free;
-    total.largest = std::max(total.largest, stats.largest);
-    total.extents += stats.extents;
+    Add(StatsOf(device.free), total);
   }
   return total;
 }

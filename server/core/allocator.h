@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "proto/weft/v1/types.pb.h"
@@ -54,6 +55,8 @@ struct AllocationRequest {
   // order; empty for a new segment. Free bytes that follow directly are taken first,
   // whatever the policy; of a striped segment in all columns or none.
   std::vector<Extent> grow_after;
+  // Not empty: from these devices alone.
+  absl::btree_set<DeviceId> only;
   // How many extents the segment may get, not counting those that directly continue
   // `grow_after`.
   uint32_t max_extents = std::numeric_limits<uint32_t>::max();

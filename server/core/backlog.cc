@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "server/core/copies.h"
 #include "server/core/grants.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
+#include "server/core/moves.h"
 #include "server/core/scrubs.h"
 #include "server/core/strays.h"
 
@@ -36,6 +38,7 @@ bool RevokeSome(State& state, const Context& context, const std::string& host, C
 // A segment being deleted goes on to be deleted; the new generation is for its holders.
 void LoseSegment(State& state, const Context& context, SegmentId id, Changes& changes) {
   if (!state.segment_by_id.contains(id)) return;
+  StopCopy(state, context, id, "its contents are lost", changes);
   const SegmentKey key = state.segment_by_id.at(id);
   store::v1::SegmentRecord& record = state.segments.at(key);
   v1::Segment& segment = *record.mutable_segment();
@@ -92,7 +95,9 @@ bool WorkOffBacklog(State& state, const Context& context, Changes& changes) {
     for (const auto& [id, device] : state.devices) AssignScrubs(state, context, id, changes);
   }
   const bool more_strays = WorkOffStrays(state, context, changes);
-  return more_strays || !state.releasing_hosts.empty() || !state.losing_segments.empty() ||
+  const bool moving = StartMoves(state, context, changes);
+  return more_strays || moving || !state.releasing_hosts.empty() ||
+         !state.losing_segments.empty() ||
          !state.revoking_hosts.empty() || state.assigning_scrubs;
 }
 

@@ -27,6 +27,7 @@ bool Excludes(const v1::Segment& segment, const v1::Grant& a, const v1::Grant& b
 // What an assignment says that its host does not know by itself.
 std::string Wording(v1::Assignment assignment) {
   if (assignment.has_scrub()) assignment.mutable_scrub()->clear_done_bytes();
+  if (assignment.has_copy()) assignment.mutable_copy()->clear_done_bytes();
   return assignment.DebugString();
 }
 
@@ -77,15 +78,21 @@ std::string DescribeFree(const State& state) {
 
 }  // namespace
 
-void CoreChecks::Zeroed(const std::string& device, int memory, uint64_t unit) {
+bool CoreChecks::IsTheMemory(const std::string& device, int memory) const {
   const DeviceId id = *FindDevice(cluster_.state(), device);
-  for (const auto& [host, record] : cluster_.state().devices.at(id).attachments) {
-    if (record.attachment().state() == v1::ATTACHMENT_ATTACHED &&
-        cluster_.memory_of[{host, device}] != memory) {
-      return;
-    }
-  }
-  dirty_[id].erase(unit);
+  const auto& attachments = cluster_.state().devices.at(id).attachments;
+  return std::all_of(attachments.begin(), attachments.end(), [&](const auto& entry) {
+    return entry.second.attachment().state() != v1::ATTACHMENT_ATTACHED ||
+           cluster_.memory_of[{entry.first, device}] == memory;
+  });
+}
+
+void CoreChecks::Zeroed(const std::string& device, int memory, uint64_t unit) {
+  if (IsTheMemory(device, memory)) dirty_[*FindDevice(cluster_.state(), device)].erase(unit);
+}
+
+void CoreChecks::Copied(const std::string& device, int memory, uint64_t unit) {
+  if (IsTheMemory(device, memory)) copied_[*FindDevice(cluster_.state(), device)].insert(unit);
 }
 
 void CoreChecks::Restored() {
@@ -102,6 +109,7 @@ void CoreChecks::Restored() {
   for (const auto& [key, record] : cluster_.state().grants) {
     token_of_[{key.first.value(), key.second}] = FromProto(record.grant().token());
   }
+  copied_.clear();
   fences_before_.clear();
   draining_before_.clear();
 }
@@ -130,7 +138,8 @@ std::map<DeviceId, CoreChecks::Units> CoreChecks::Owners() const {
     EXPECT_EQ(size, record.segment().size_bytes()) << record.segment().name();
   }
   for (const auto& [id, record] : state.scrubs) {
-    for (const Extent& extent : RemainingOf(record)) take(extent, Owner::kScrub);
+    const Owner owner = record.has_copy() ? Owner::kCopy : Owner::kScrub;
+    for (const Extent& extent : RemainingOf(record)) take(extent, owner);
   }
   for (const auto& [id, device] : state.devices) {
     for (const ByteRange& range : device.quarantined) {
@@ -152,7 +161,7 @@ void CoreChecks::CheckBytes() {
       return static_cast<uint64_t>(std::count(all.begin(), all.end(), owner)) * kUnit;
     };
     EXPECT_EQ(device.used_bytes, bytes(Owner::kSegment));
-    EXPECT_EQ(device.scrubbing_bytes, bytes(Owner::kScrub));
+    EXPECT_EQ(device.scrubbing_bytes, bytes(Owner::kScrub) + bytes(Owner::kCopy));
     CheckQuarantine(device, units);
     if (device.record.device().pool().empty()) {
       EXPECT_EQ(bytes(Owner::kFree), device.record.device().data_bytes());
@@ -192,12 +201,13 @@ void CoreChecks::CheckQuarantine(const DeviceState& device, const Units& units) 
 void CoreChecks::CheckScrubbed(const std::map<DeviceId, Units>& owners) {
   for (const auto& [id, units] : owners) {
     const v1::Device& device = cluster_.state().devices.at(id).record.device();
+    CheckCopied(id, units);
     const bool joined = !device.pool().empty() && pool_before_[id] != device.pool();
     pool_before_[id] = device.pool();
     for (uint64_t unit = 0; unit < units.size(); ++unit) {
       const bool taken = owners_before_.contains(id) &&
                          owners_before_.at(id)[unit] == Owner::kFree &&
-                         units[unit] == Owner::kSegment;
+                         (units[unit] == Owner::kSegment || units[unit] == Owner::kCopy);
       EXPECT_FALSE(taken && device.state() != v1::DEVICE_ACTIVE)
           << device.name() << " takes new extents while it is "
           << v1::DeviceState_Name(device.state());
@@ -208,13 +218,60 @@ void CoreChecks::CheckScrubbed(const std::map<DeviceId, Units>& owners) {
       if (device.pool().empty() || device.state() == v1::DEVICE_LOST || device.recovering()) {
         continue;
       }
-      const bool waits = units[unit] == Owner::kScrub || units[unit] == Owner::kQuarantine ||
-                         units[unit] == Owner::kStray;
+      const bool waits = units[unit] != Owner::kFree && units[unit] != Owner::kSegment;
       EXPECT_TRUE(waits || !dirty_[id].contains(unit))
           << device.name() << " unit " << unit << " is free or used, and was not scrubbed";
     }
   }
   owners_before_ = owners;
+}
+
+void CoreChecks::CheckCopied(const DeviceId& id, const Units& units) {
+  for (uint64_t unit = 0; unit < units.size(); ++unit) {
+    if (units[unit] == Owner::kCopy) {
+      dirty_[id].insert(unit);
+      continue;
+    }
+    const bool was_copied = copied_[id].erase(unit) > 0;
+    const bool was_copy =
+        owners_before_.contains(id) && owners_before_.at(id)[unit] == Owner::kCopy;
+    if (!was_copy || units[unit] != Owner::kSegment) continue;
+    EXPECT_TRUE(was_copied) << id << " unit " << unit << " is used, and was not copied to";
+    dirty_[id].erase(unit);
+  }
+}
+
+void CoreChecks::CheckMoves() {
+  const State& state = cluster_.state();
+  size_t copies = 0;
+  for (const auto& [id, record] : state.scrubs) {
+    if (!record.has_copy()) continue;
+    ++copies;
+    const SegmentId segment(record.copy().segment_id());
+    EXPECT_EQ(state.copies.at(segment), id);
+    EXPECT_FALSE(HasGrants(state, segment)) << "segment " << segment << " is held and copied";
+    const Extent from = FromProto(record.copy().from());
+    const std::vector<Extent> extents = ExtentsOf(SegmentById(state, segment).segment());
+    EXPECT_TRUE(std::any_of(extents.begin(), extents.end(), [&](const Extent& extent) {
+      return extent.device == from.device && extent.offset <= from.offset &&
+             from.end() <= extent.end();
+    })) << "what is copied is not the segment's";
+  }
+  EXPECT_EQ(state.copies.size(), copies);
+  for (const auto& [id, device] : state.devices) {
+    const bool draining = device.record.device().state() == v1::DEVICE_DRAINING;
+    EXPECT_EQ(state.draining.contains(id), draining) << id;
+    absl::btree_set<SegmentId> there;
+    for (const auto& [key, record] : state.segments) {
+      for (const Extent& extent : ExtentsOf(record.segment())) {
+        if (draining && extent.device == id) there.insert(SegmentId(record.segment().id()));
+      }
+    }
+    EXPECT_EQ(device.drain.left, there) << id;
+  }
+  for (const auto& [segment, device] : state.taking) {
+    EXPECT_TRUE(state.devices.at(device).drain.left.contains(segment)) << segment;
+  }
 }
 
 void CoreChecks::CheckGrants() {
@@ -256,8 +313,10 @@ void CoreChecks::CheckDrains() {
   for (const auto& [key, record] : state.grants) {
     const std::pair grant(key.first.value(), key.second);
     if (!draining.contains(key.second) || !draining_before_.contains(key.second)) continue;
-    EXPECT_TRUE(token_of_.contains(grant) &&
-                token_of_.at(grant) == FromProto(record.grant().token()))
+    // After a restore a host may bring what it has: it has to let go of it.
+    EXPECT_TRUE(
+        record.grant().state() == v1::GRANT_REVOKING ||
+        (token_of_.contains(grant) && token_of_.at(grant) == FromProto(record.grant().token())))
         << record.grant().name() << " was granted during the drain of its host";
   }
   draining_before_ = std::move(draining);
@@ -328,6 +387,7 @@ void CoreChecks::CheckLoaded(const std::set<std::string>& in_step) {
 void CoreChecks::Check(const std::set<std::string>& in_step) {
   CheckBytes();
   CheckGrants();
+  CheckMoves();
   CheckFences();
   CheckDrains();
   CheckTokens();

@@ -28,19 +28,26 @@ class CoreChecks {
   // The cluster goes on from an older state: nobody knows who has had its free bytes since.
   void Restored();
 
-  // The host has zeroed these bytes in its memory `memory` and is about to say so.
+  // The host has zeroed these bytes in its memory `memory`, or copied others there, and is about
+  // to say so.
   void Zeroed(const std::string& device, int memory, uint64_t unit);
+  void Copied(const std::string& device, int memory, uint64_t unit);
 
  private:
-  enum class Owner { kFree, kSegment, kScrub, kQuarantine, kStray };
+  enum class Owner { kFree, kSegment, kScrub, kCopy, kQuarantine, kStray };
   using Units = std::vector<Owner>;
 
   // Who has each unit of 2 MiB of each device's data area. Invariant 1.
   std::map<DeviceId, Units> Owners() const;
   void CheckBytes();
+  bool IsTheMemory(const std::string& device, int memory) const;
   // Invariant 5: what leaves a segment, or joins a pool, is zeroed before it is free.
   void CheckQuarantine(const DeviceState& device, const Units& units);
   void CheckScrubbed(const std::map<DeviceId, Units>& owners);
+  // What was copied to becomes a segment's only when all of it was copied.
+  void CheckCopied(const DeviceId& device, const Units& units);
+  // Nobody holds what is being copied; what a device still has to lose is known.
+  void CheckMoves();
   void CheckGrants();
   void CheckFences();
   // To be called before CheckTokens, which forgets the tokens of the step before.
@@ -55,6 +62,8 @@ class CoreChecks {
   std::map<DeviceId, std::string> pool_before_;
   // Units that are not known to be zero in the memory that the device's holders have.
   std::map<DeviceId, std::set<uint64_t>> dirty_;
+  // Units of copies that were copied.
+  std::map<DeviceId, std::set<uint64_t>> copied_;
   std::map<uint64_t, Token> newest_token_;                      // by segment
   std::map<std::pair<uint64_t, std::string>, Token> token_of_;  // by segment and host
   std::vector<FenceOrder> fences_before_;

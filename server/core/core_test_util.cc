@@ -161,6 +161,13 @@ bool TestCluster::Work(const std::string& host, const v1::Assignment& assignment
     progress.set_done_bytes(total);
     return true;
   }
+  if (assignment.has_copy()) {
+    v1::CopyProgress& progress = *report.mutable_copy_progress();
+    progress.set_id(assignment.copy().id());
+    *progress.mutable_token() = assignment.copy().token();
+    progress.set_done_bytes(assignment.copy().from().length_bytes());
+    return true;
+  }
   if (assignment.has_exchange()) {
     const v1::ExchangeTask& task = assignment.exchange();
     std::string& slot = slots[{task.device(), memory_of[{host, task.device()}], task.slot()}];

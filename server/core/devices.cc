@@ -14,6 +14,7 @@
 #include "server/core/grants.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
+#include "server/core/moves.h"
 #include "server/core/names.h"
 #include "server/core/paging.h"
 #include "server/core/proofs.h"
@@ -32,6 +33,7 @@ v1::Device View(const State& state, const DeviceState& device) {
   }
   view.set_used_bytes(device.used_bytes);
   view.set_scrubbing_bytes(device.scrubbing_bytes);
+  view.set_drained(IsDrained(device));
   view.set_quarantined_bytes(TotalOf(device.quarantined).value() + TotalOf(device.strayed).value());
   for (const ByteRange& range : device.bad) {
     view.add_bad_ranges()->set_offset_bytes(range.offset.value());
@@ -140,11 +142,13 @@ void LoseContents(State& state, const Context& context, DeviceState& device, Cha
   if (device.record.device().state() == v1::DEVICE_LOST) return;
   const DeviceId id = DeviceIdOf(device);
   device.record.mutable_device()->set_state(v1::DEVICE_LOST);
+  device.record.mutable_device()->clear_drain_revokes();
   device.record.mutable_device()->set_recovering(false);
   changes.Put(keys::Device(id), device.record);
   if (!device.record.device().pool().empty()) {
     UpdateAllocatable(state, id);
   }
+  EndDrain(state, id);
   ForgetScrubs(state, context, id, changes);
   EndQuarantine(state, device);
   Emit(state, context, v1::DEVICE_CONTENTS_LOST, device.record.device().name(), "", "", changes);
@@ -363,6 +367,8 @@ void UnassignFromPool(State& state, const DeviceId& id, Changes& changes) {
   pool.allocator.RemoveDevice(id);
   pool.devices.erase(id);
   device.record.mutable_device()->clear_pool();
+  device.record.mutable_device()->clear_drain_revokes();
+  EndDrain(state, id);
   if (device.record.device().state() != v1::DEVICE_LOST) {
     device.record.mutable_device()->set_state(v1::DEVICE_UNASSIGNED);
     device.record.set_label_pending(true);

@@ -1,6 +1,6 @@
 #include "server/core/drain.h"
 
-#include <algorithm>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +10,7 @@
 #include "server/core/events.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
+#include "server/core/moves.h"
 #include "server/core/recovery.h"
 #include "server/core/scrubs.h"
 #include "server/core/sessions.h"
@@ -47,18 +48,16 @@ void SetDeviceState(State& state, const Context& context, const DeviceId& id, v1
        changes);
 }
 
-// The names of some segments that have bytes of the device.
-std::vector<std::string> SomeSegmentsOn(const State& state, const DeviceId& id) {
+// The names of some segments that a DRAINING device still has.
+std::string SomeLeft(const State& state, const DeviceState& device) {
   constexpr size_t kMost = 8;
   std::vector<std::string> names;
-  for (const auto& [key, record] : state.segments) {
+  for (const SegmentId segment : device.drain.left) {
     if (names.size() == kMost) break;
-    const std::vector<Extent> extents = ExtentsOf(record.segment());
-    const bool there = std::any_of(extents.begin(), extents.end(),
-                                   [&](const Extent& extent) { return extent.device == id; });
-    if (there) names.push_back(absl::StrCat(key.first, "/", key.second));
+    const SegmentKey& key = state.segment_by_id.at(segment);
+    names.push_back(absl::StrCat(key.first, "/", key.second));
   }
-  return names;
+  return names.empty() ? "" : absl::StrCat(", of ", absl::StrJoin(names, ", "), " for instance");
 }
 
 absl::Status CheckRemovable(const State& state, const DeviceId& id) {
@@ -70,9 +69,9 @@ absl::Status CheckRemovable(const State& state, const DeviceId& id) {
     if (absl::Status s = CheckState(record, v1::DEVICE_DRAINING); !s.ok()) return s;
   }
   if (device.used_bytes > 0) {
-    return InUse(
-        absl::StrCat(record.name(), " still has ", device.used_bytes, " bytes of segments, of ",
-                     absl::StrJoin(SomeSegmentsOn(state, id), ", "), " for instance: delete them"));
+    return InUse(absl::StrCat(record.name(), " still has ", device.used_bytes, " bytes of segments",
+                              SomeLeft(state, device), ": `weft device show ", id.ToString(),
+                              "` says what keeps them"));
   }
   if (device.scrubbing_bytes > 0) {
     return InUse(absl::StrCat(record.name(), " has ", device.scrubbing_bytes,
@@ -128,10 +127,18 @@ absl::StatusOr<v1::Device> DrainDevice(State& state, const Context& context,
   absl::StatusOr<DeviceId> id = FindDevice(state, request.name());
   if (!id.ok()) return id.status();
   const v1::Device& device = state.devices.at(*id).record.device();
-  if (device.state() != v1::DEVICE_DRAINING) {
+  const bool again = device.state() == v1::DEVICE_DRAINING;
+  if (!again) {
     if (absl::Status s = CheckState(device, v1::DEVICE_ACTIVE); !s.ok()) return s;
+  }
+  if (!again || device.drain_revokes() != request.revoke()) {
+    state.devices.at(*id).record.mutable_device()->set_drain_revokes(request.revoke());
     SetDeviceState(state, context, *id, v1::DEVICE_DRAINING, v1::DEVICE_DRAIN_STARTED, changes);
   }
+  EndDrain(state, *id);
+  IndexDrain(state, *id);
+  if (!again) TellIfDrained(state, context, *id, changes);
+  StartMovesOff(state, context, *id, changes);
   return ViewOf(state, *id);
 }
 
@@ -143,6 +150,8 @@ absl::StatusOr<v1::Device> UndrainDevice(State& state, const Context& context,
   const v1::Device& device = state.devices.at(*id).record.device();
   if (device.state() != v1::DEVICE_ACTIVE) {
     if (absl::Status s = CheckState(device, v1::DEVICE_DRAINING); !s.ok()) return s;
+    EndDrain(state, *id);
+    state.devices.at(*id).record.mutable_device()->clear_drain_revokes();
     SetDeviceState(state, context, *id, v1::DEVICE_ACTIVE, v1::DEVICE_DRAIN_ENDED, changes);
   }
   return ViewOf(state, *id);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/core/backlog.h"
+#include "server/core/copies.h"
 #include "server/core/devices.h"
 #include "server/core/errors.h"
 #include "server/core/events.h"
@@ -151,6 +152,7 @@ void SettleExpired(State& state, const Context& context, const std::string& id, 
   Emit(state, context, v1::HOST_EXPIRED, host.record.host().name(), "",
        v1::HostState_Name(host.record.host().state()), changes);
   DetachAll(state, context, id, changes);
+  StopCopiesOf(state, context, id, changes);
   if (lets_go) Free(state, context, id, split.by_lease, changes);
   if (!split.by_agent.empty() && HasAgent(state, id)) {
     StartFencing(state, context, id, "its session expired", changes);

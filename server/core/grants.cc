@@ -5,12 +5,14 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/copies.h"
 #include "server/core/devices.h"
 #include "server/core/drain.h"
 #include "server/core/errors.h"
 #include "server/core/events.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
+#include "server/core/moves.h"
 #include "server/core/names.h"
 #include "server/core/paging.h"
 #include "server/core/quarantine.h"
@@ -141,6 +143,7 @@ void KeepFromRelease(State& state, SegmentId segment, const std::string& host, C
 void MakeGrant(State& state, const Context& context, const v1::Segment& segment,
                const std::string& host, v1::AccessMode mode, Changes& changes) {
   const SegmentId id(segment.id());
+  StopCopy(state, context, id, absl::StrCat(FormatHostName(host), " opened it"), changes);
   store::v1::GrantRecord& record = state.grants[{id, host}];
   v1::Grant& grant = *record.mutable_grant();
   grant.set_name(absl::StrCat(segment.name(), "/grants/", host));
@@ -196,6 +199,7 @@ absl::StatusOr<v1::AcquireGrantResponse> AcquireGrant(State& state, const Contex
     if (grant.mode() >= mode) return Reply(state, grant, segment);
   }
   if (absl::Status s = CheckNotRecovering(state, segment); !s.ok()) return s;
+  if (absl::Status s = CheckNotTaken(state, segment); !s.ok()) return s;
   if (absl::Status s = CheckOthers(state, segment, host, mode); !s.ok()) return s;
   if (state.hosts.at(host).grants.size() >= state.options.max_grants_per_host) {
     return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
@@ -224,7 +228,8 @@ void GrantHeld(State& state, const Context& context, SegmentId id, const std::st
                v1::AccessMode mode, Changes& changes) {
   const v1::Segment segment = SegmentById(state, id).segment();
   MakeGrant(state, context, segment, host, mode, changes);
-  if (segment.state() != v1::SEGMENT_ACTIVE) RevokeGrant(state, context, id, host, changes);
+  const bool keeps = segment.state() == v1::SEGMENT_ACTIVE && CheckNotDraining(state, host).ok();
+  if (!keeps) RevokeGrant(state, context, id, host, changes);
 }
 
 std::vector<std::string> HoldersOf(const State& state, SegmentId segment) {
@@ -285,6 +290,8 @@ void DropGrant(State& state, const Context& context, SegmentId segment, const st
   const bool deleting = SegmentById(state, segment).segment().state() == v1::SEGMENT_DELETING;
   if (deleting && HoldersOf(state, segment).empty()) {
     FinishDelete(state, context, segment, changes);
+  } else if (!HasGrants(state, segment)) {
+    TryToMove(state, context, segment, changes);
   }
 }
 

@@ -12,6 +12,7 @@
 #include "server/core/inventory.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
+#include "server/core/moves.h"
 #include "server/core/names.h"
 #include "server/core/proofs.h"
 #include "server/core/quarantine.h"
@@ -58,6 +59,10 @@ bool IsSound(const store::v1::SegmentRecord& record) {
 
 bool IsSound(const store::v1::ScrubRecord& record) {
   if (record.extents_size() == 0 || !AreExtents(record.extents())) return false;
+  if (record.has_copy() &&
+      (record.host().empty() || !ParseDeviceName(record.copy().from().device()).ok())) {
+    return false;
+  }
   return std::all_of(record.extents().begin(), record.extents().end(),
                      [&](const v1::Extent& e) { return e.device() == record.extents(0).device(); });
 }
@@ -217,6 +222,12 @@ absl::Status IndexScrubs(State& state) {
       if (absl::Status s = Take(state, extent, name); !s.ok()) return s;
       state.devices.at(extent.device).scrubbing_bytes += extent.length.value();
     }
+    if (record.has_copy()) {
+      const SegmentId segment(record.copy().segment_id());
+      if (!state.segment_by_id.contains(segment) || !state.copies.emplace(segment, id).second) {
+        return Damaged(absl::StrCat(name, " is the copy of no segment, or one of two"));
+      }
+    }
     if (record.host().empty()) {
       state.devices.at(FromProto(record.extents(0)).device).unassigned_scrubs.insert(id);
     } else {
@@ -250,6 +261,7 @@ void IndexBacklog(State& state) {
   }
   for (const auto& [id, device] : state.devices) {
     if (device.record.device().state() == v1::DEVICE_LOST) StartLosing(state, id);
+    if (device.record.device().state() == v1::DEVICE_DRAINING) IndexDrain(state, id);
   }
 }
 

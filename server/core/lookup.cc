@@ -78,6 +78,11 @@ PoolState& PoolOfDevice(State& state, const DeviceState& device) {
   return *state.pools.at(PoolIdOf(device));
 }
 
+bool HasGrants(const State& state, SegmentId segment) {
+  const auto first = state.grants.lower_bound({segment, ""});
+  return first != state.grants.end() && first->first.first == segment;
+}
+
 bool IsAlive(const State& state, const std::string& host) {
   auto it = state.hosts.find(host);
   return it != state.hosts.end() && it->second.session.has_value();

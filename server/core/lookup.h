@@ -29,6 +29,9 @@ DeviceId DeviceIdOf(const DeviceState& device);
 // The pool's id in a device's record. REQUIRES: it is in one.
 std::string PoolIdOf(const DeviceState& device);
 
+// Whether any host's grant of the segment is recorded, be it waiting to be dropped.
+bool HasGrants(const State& state, SegmentId segment);
+
 bool IsAlive(const State& state, const std::string& host);
 
 v1::Extent ToProto(const Extent& extent);

@@ -126,6 +126,7 @@ void PrepareRestored(State& state, const Context& context) {
   LeaveOutNumbers(state.cluster);
   // Their bytes may have been zeroed and given out since.
   state.scrubs.clear();
+  state.copies.clear();
   // Their hosts bring them in again.
   state.strays.clear();
   DistrustHosts(state);

@@ -9,6 +9,7 @@
 #include "server/core/events.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
+#include "server/core/moves.h"
 #include "server/core/names.h"
 #include "server/core/quarantine.h"
 
@@ -17,9 +18,24 @@ namespace {
 
 std::string AssignmentKey(uint64_t scrub_id) { return absl::StrCat("scrub/", scrub_id); }
 
+v1::CopyTask ToCopyTask(const store::v1::ScrubRecord& record) {
+  v1::CopyTask task;
+  task.set_id(record.id());
+  *task.mutable_token() = record.token();
+  task.set_segment_id(record.copy().segment_id());
+  *task.mutable_from() = record.copy().from();
+  *task.mutable_to() = record.extents();
+  task.set_done_bytes(record.copy().copied_bytes());
+  return task;
+}
+
 v1::Assignment ToAssignment(const store::v1::ScrubRecord& record) {
   v1::Assignment assignment;
   assignment.set_key(AssignmentKey(record.id()));
+  if (record.has_copy()) {
+    *assignment.mutable_copy() = ToCopyTask(record);
+    return assignment;
+  }
   v1::ScrubTask& task = *assignment.mutable_scrub();
   task.set_scrub_id(record.id());
   *task.mutable_token() = record.token();
@@ -36,12 +52,6 @@ uint64_t TotalBytes(const store::v1::ScrubRecord& record) {
   uint64_t total = 0;
   for (const v1::Extent& extent : record.extents()) total += extent.length_bytes();
   return total;
-}
-
-bool CanScrub(const State& state, const std::string& host,
-              const store::v1::AttachmentRecord& record) {
-  return record.attachment().state() == v1::ATTACHMENT_ATTACHED && IsAlive(state, host) &&
-         !state.hosts.at(host).record.host().draining();
 }
 
 // The attached, live host with the fewest scrubs that may have one more; empty: none. One that is
@@ -66,39 +76,68 @@ std::string LeastBusyHost(const State& state, const DeviceState& device,
   return best;
 }
 
-void FinishScrub(State& state, const Context& context, const std::string& host, uint64_t scrub_id,
-                 Changes& changes) {
-  const store::v1::ScrubRecord record = state.scrubs.at(scrub_id);
-  const DeviceId device = FromProto(record.extents(0)).device;
+// Nobody has to do anything for the scrub any more.
+void Erase(State& state, uint64_t scrub_id, Changes& changes) {
+  const std::string host = state.scrubs.at(scrub_id).host();
   state.scrubs.erase(scrub_id);
   state.hosts.at(host).scrubs.erase(scrub_id);
   changes.Delete(keys::Scrub(scrub_id));
   changes.Unassign(host, AssignmentKey(scrub_id));
+}
+
+void FinishScrub(State& state, const Context& context, const std::string& host, uint64_t scrub_id,
+                 Changes& changes) {
+  const store::v1::ScrubRecord record = state.scrubs.at(scrub_id);
+  const DeviceId device = FromProto(record.extents(0)).device;
+  Erase(state, scrub_id, changes);
   Emit(state, context, v1::SCRUB_FINISHED, FormatDeviceName(device), FormatHostName(host),
        absl::StrCat(TotalBytes(record), " bytes"), changes);
   GoOnClearing(state, context, record, changes);
+  TellIfDrained(state, context, device, changes);
   AssignScrubsTo(state, context, host, changes);
+}
+
+// A scrub of `extents` that is not recorded yet.
+store::v1::ScrubRecord& NewScrub(State& state, const DeviceId& device,
+                                 const std::vector<Extent>& extents, Changes& changes) {
+  const uint64_t id = state.cluster.last_scrub_id() + 1;
+  state.cluster.set_last_scrub_id(id);
+  PutCluster(state, changes);
+  store::v1::ScrubRecord& record = state.scrubs[id];
+  record.set_id(id);
+  for (const Extent& extent : extents) {
+    WEFT_CHECK(extent.device == device);
+    *record.add_extents() = ToProto(extent);
+  }
+  state.devices.at(device).scrubbing_bytes += TotalBytes(record);
+  return record;
 }
 
 // Adds the scrub of `extents`, if there are any.
 void AddScrub(State& state, const Context& context, const DeviceId& device,
               const std::vector<Extent>& extents, bool clears_poison, Changes& changes) {
   if (extents.empty()) return;
-  state.cluster.set_last_scrub_id(state.cluster.last_scrub_id() + 1);
-  PutCluster(state, changes);
-  store::v1::ScrubRecord record;
-  record.set_id(state.cluster.last_scrub_id());
+  store::v1::ScrubRecord& record = NewScrub(state, device, extents, changes);
   record.set_clears_poison(clears_poison);
-  for (const Extent& extent : extents) {
-    WEFT_CHECK(extent.device == device);
-    *record.add_extents() = ToProto(extent);
-  }
   changes.Put(keys::Scrub(record.id()), record);
-  DeviceState& device_state = state.devices.at(device);
-  device_state.scrubbing_bytes += TotalBytes(record);
-  device_state.unassigned_scrubs.insert(record.id());
-  state.scrubs[record.id()] = std::move(record);
+  state.devices.at(device).unassigned_scrubs.insert(record.id());
   AssignScrubs(state, context, device, changes);
+}
+
+// Has `host` do the scrub, or the copy, from now on.
+void AssignTo(State& state, const std::string& host, store::v1::ScrubRecord& record,
+              Changes& changes) {
+  record.set_host(host);
+  *record.mutable_token() = ToProto(NextToken(state, changes));
+  changes.Put(keys::Scrub(record.id()), record);
+  changes.Assign(host, ToAssignment(record));
+  state.hosts.at(host).scrubs.insert(record.id());
+}
+
+// What was copied there is to be zeroed like anything else.
+void ForgetCopy(State& state, store::v1::ScrubRecord& record) {
+  if (record.has_copy()) state.copies.erase(SegmentId(record.copy().segment_id()));
+  record.clear_copy();
 }
 
 // Takes the scrub away from its host and lets it wait.
@@ -106,6 +145,7 @@ void Abandon(State& state, uint64_t scrub_id, Changes& changes) {
   store::v1::ScrubRecord& record = state.scrubs.at(scrub_id);
   state.hosts.at(record.host()).scrubs.erase(scrub_id);
   changes.Unassign(record.host(), AssignmentKey(scrub_id));
+  ForgetCopy(state, record);
   record.clear_host();
   record.clear_token();
   changes.Put(keys::Scrub(scrub_id), record);
@@ -146,6 +186,35 @@ void StartClearingScrub(State& state, const Context& context, const DeviceId& de
   AddScrub(state, context, device, extents, /*clears_poison=*/true, changes);
 }
 
+uint64_t StartCopyScrub(State& state, const DeviceId& device, const std::vector<Extent>& extents,
+                        const std::string& host, const store::v1::CopyRecord& copy,
+                        Changes& changes) {
+  store::v1::ScrubRecord& record = NewScrub(state, device, extents, changes);
+  *record.mutable_copy() = copy;
+  state.copies[SegmentId(copy.segment_id())] = record.id();
+  AssignTo(state, host, record, changes);
+  return record.id();
+}
+
+void ZeroInstead(State& state, uint64_t scrub_id, Changes& changes) {
+  store::v1::ScrubRecord& record = state.scrubs.at(scrub_id);
+  ForgetCopy(state, record);
+  AssignTo(state, std::string(record.host()), record, changes);
+}
+
+void DropScrub(State& state, uint64_t scrub_id, Changes& changes) {
+  store::v1::ScrubRecord& record = state.scrubs.at(scrub_id);
+  DeviceOf(state, record).scrubbing_bytes -= TotalBytes(record);
+  ForgetCopy(state, record);
+  Erase(state, scrub_id, changes);
+}
+
+bool CanScrub(const State& state, const std::string& host,
+              const store::v1::AttachmentRecord& attachment) {
+  return attachment.attachment().state() == v1::ATTACHMENT_ATTACHED && IsAlive(state, host) &&
+         !state.hosts.at(host).record.host().draining();
+}
+
 void AssignScrubs(State& state, const Context& context, const DeviceId& device_id,
                   Changes& changes) {
   DeviceState& device = state.devices.at(device_id);
@@ -160,11 +229,7 @@ void AssignScrubs(State& state, const Context& context, const DeviceId& device_i
       return;
     }
     device.unassigned_scrubs.erase(device.unassigned_scrubs.begin());
-    record.set_host(host);
-    *record.mutable_token() = ToProto(NextToken(state, changes));
-    changes.Put(keys::Scrub(scrub_id), record);
-    changes.Assign(host, ToAssignment(record));
-    state.hosts.at(host).scrubs.insert(scrub_id);
+    AssignTo(state, host, record, changes);
     Emit(state, context, v1::SCRUB_STARTED, FormatDeviceName(device_id), FormatHostName(host),
          absl::StrCat(TotalBytes(record) - record.done_bytes(), " bytes"), changes);
   }
@@ -173,7 +238,7 @@ void AssignScrubs(State& state, const Context& context, const DeviceId& device_i
 void TakeScrubProgress(State& state, const Context& context, const std::string& host,
                        const v1::ScrubProgress& progress, Changes& changes) {
   auto it = state.scrubs.find(progress.scrub_id());
-  if (it == state.scrubs.end()) return;
+  if (it == state.scrubs.end() || it->second.has_copy()) return;
   store::v1::ScrubRecord& record = it->second;
   const uint64_t total = TotalBytes(record);
   const bool current =
@@ -215,8 +280,13 @@ void AbandonScrubsOn(State& state, const std::string& host, const DeviceId& devi
                      Changes& changes) {
   const absl::btree_set<uint64_t> scrubs = state.hosts.at(host).scrubs;
   for (const uint64_t scrub_id : scrubs) {
-    const bool here = FromProto(state.scrubs.at(scrub_id).extents(0)).device == device;
-    if (here) Abandon(state, scrub_id, changes);
+    const store::v1::ScrubRecord& record = state.scrubs.at(scrub_id);
+    if (FromProto(record.extents(0)).device == device) {
+      Abandon(state, scrub_id, changes);
+    } else if (record.has_copy() && FromProto(record.copy().from()).device == device) {
+      // It may still write there what it has read.
+      ZeroInstead(state, scrub_id, changes);
+    }
   }
 }
 
@@ -224,11 +294,12 @@ void ForgetScrubs(State& state, const Context& context, const DeviceId& device, 
   DeviceState& device_state = state.devices.at(device);
   absl::btree_set<std::string> hosts;
   for (auto it = state.scrubs.begin(); it != state.scrubs.end();) {
-    const store::v1::ScrubRecord& record = it->second;
+    store::v1::ScrubRecord& record = it->second;
     if (FromProto(record.extents(0)).device != device) {
       ++it;
       continue;
     }
+    ForgetCopy(state, record);
     if (!record.host().empty()) {
       hosts.insert(record.host());
       state.hosts.at(record.host()).scrubs.erase(record.id());

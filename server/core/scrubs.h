@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/container/btree_set.h"
+#include "proto/weft/store/v1/records.pb.h"
 #include "proto/weft/v1/session.pb.h"
 #include "server/core/state.h"
 
@@ -22,6 +23,23 @@ void StartScrub(State& state, const Context& context, const DeviceId& device,
 // As StartScrub, of extents from quarantine: those that are zeroed are good again.
 void StartClearingScrub(State& state, const Context& context, const DeviceId& device,
                         const std::vector<Extent>& extents, Changes& changes);
+
+// Has `host` copy `copy` to `extents`, all of `device` and free before, which are a scrub of that
+// host until the copy ends: see copies.h. Returns its id.
+uint64_t StartCopyScrub(State& state, const DeviceId& device, const std::vector<Extent>& extents,
+                        const std::string& host, const store::v1::CopyRecord& copy,
+                        Changes& changes);
+
+// The host of the scrub zeroes its extents, under a later token, instead of copying there.
+// REQUIRES: it copies.
+void ZeroInstead(State& state, uint64_t scrub_id, Changes& changes);
+
+// The extents of a copy are the segment's now: forgets the scrub. REQUIRES: a host has it.
+void DropScrub(State& state, uint64_t scrub_id, Changes& changes);
+
+// Whether the host may be given scrubs of a device that it has this attachment to.
+bool CanScrub(const State& state, const std::string& host,
+              const store::v1::AttachmentRecord& attachment);
 
 // Frees what is known to be zero now. An older token, or an unknown scrub, is passed over.
 void TakeScrubProgress(State& state, const Context& context, const std::string& host,

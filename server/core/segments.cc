@@ -7,16 +7,19 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/core/check.h"
+#include "server/core/copies.h"
 #include "server/core/devices.h"
 #include "server/core/errors.h"
 #include "server/core/events.h"
 #include "server/core/grants.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
+#include "server/core/moves.h"
 #include "server/core/names.h"
 #include "server/core/paging.h"
 #include "server/core/quarantine.h"
 #include "server/core/recovery.h"
+#include "server/core/runs.h"
 #include "server/core/scrubs.h"
 
 namespace weft {
@@ -162,36 +165,6 @@ absl::StatusOr<Allocation> ReserveExplicit(const State& state, PoolState& pool,
   if (error.ok()) return allocation;
   for (const Extent& extent : allocation.extents) pool.allocator.Free(extent);
   return error;
-}
-
-bool Continues(const v1::Extent& last, const v1::Extent& next) {
-  return last.device() == next.device() &&
-         last.offset_bytes() + last.length_bytes() == next.offset_bytes();
-}
-
-bool Continues(const v1::Run& last, const v1::Run& next) {
-  if (last.extents_size() != next.extents_size() || last.chunk_bytes() != next.chunk_bytes()) {
-    return false;
-  }
-  for (int i = 0; i < last.extents_size(); ++i) {
-    if (!Continues(last.extents(i), next.extents(i))) return false;
-  }
-  return true;
-}
-
-// Appends `next`, joined with the last run where it directly continues that.
-void AppendRun(v1::Segment& segment, const v1::Run& next) {
-  if (segment.runs_size() > 0) {
-    v1::Run& last = *segment.mutable_runs(segment.runs_size() - 1);
-    if (Continues(last, next)) {
-      for (int i = 0; i < last.extents_size(); ++i) {
-        v1::Extent& extent = *last.mutable_extents(i);
-        extent.set_length_bytes(extent.length_bytes() + next.extents(i).length_bytes());
-      }
-      return;
-    }
-  }
-  *segment.add_runs() = next;
 }
 
 // Makes `allocation` the end of the segment.
@@ -350,6 +323,8 @@ absl::Status DeleteSegment(State& state, const Context& context,
 
 void FinishDelete(State& state, const Context& context, SegmentId id, Changes& changes) {
   ForgetGrants(state, context, id, changes);
+  StopCopy(state, context, id, "it is deleted", changes);
+  ForgetMoves(state, id);
   const SegmentKey key = state.segment_by_id.at(id);
   const v1::Segment segment = state.segments.at(key).segment();
   absl::btree_map<DeviceId, std::vector<Extent>> by_device;

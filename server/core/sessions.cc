@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/core/backlog.h"
+#include "server/core/copies.h"
 #include "server/core/devices.h"
 #include "server/core/errors.h"
 #include "server/core/events.h"
@@ -229,6 +230,9 @@ absl::Status TakeReport(State& state, const Context& context, const std::string&
       return absl::OkStatus();
     case v1::NodeMessage::kScrubProgress:
       TakeScrubProgress(state, context, host, message.scrub_progress(), changes);
+      return absl::OkStatus();
+    case v1::NodeMessage::kCopyProgress:
+      TakeCopyProgress(state, context, host, message.copy_progress(), changes);
       return absl::OkStatus();
     case v1::NodeMessage::kExchangeResult:
       TakeExchangeResult(state, context, host, message.exchange_result(), changes);

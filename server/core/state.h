@@ -45,6 +45,10 @@ struct CoreOptions {
   // Of one allocation: what a create or one grow may add.
   uint32_t max_allocation_extents = 64;
   uint32_t max_scrubs_per_host = 4;
+  // Of these, those that copy segments off a device.
+  uint32_t max_copies_per_host = 2;
+  // What of a segment that is not striped is copied, and changes its place, at a time.
+  ByteCount max_copy_bytes{16 * kGiB.value()};
   size_t max_grants_per_host = 16'384;
   // Hosts and devices are never forgotten.
   size_t max_hosts = 4096;
@@ -87,6 +91,18 @@ struct Exchange {
   absl::Duration deadline;  // of the step, on Now::monotonic
 };
 
+// What a DRAINING device still has, and what is known of it: see moves.h.
+struct DrainState {
+  // All segments with bytes there.
+  absl::btree_set<SegmentId> left;
+  // Of these, those of which a copy failed, and why.
+  absl::btree_map<SegmentId, std::string> failed;
+  // Where the next look at them begins.
+  SegmentId next;
+  // Why what was tried last had nowhere to go; empty: it had.
+  std::string stalled;
+};
+
 // A label that a host has been assigned to write.
 struct LabelWork {
   std::string host;
@@ -105,6 +121,7 @@ struct DeviceState {
   uint64_t used_bytes = 0;
   uint64_t scrubbing_bytes = 0;
   absl::btree_set<uint64_t> unassigned_scrubs;
+  DrainState drain;
   // See quarantine.h: what failed and was not cleared, as recorded; the units that are kept
   // from everybody because of it; what each host said last.
   ByteRanges bad;
@@ -154,6 +171,12 @@ struct State {
   absl::btree_map<GrantKey, store::v1::GrantRecord> grants;
   absl::btree_map<uint64_t, store::v1::ScrubRecord> scrubs;
   absl::btree_map<GrantKey, store::v1::StrayRecord> strays;
+  // The scrubs that a segment is copied to.
+  absl::btree_map<SegmentId, uint64_t> copies;
+  // The devices that are DRAINING.
+  absl::btree_set<DeviceId> draining;
+  // Segments that are taken back from their holders to be moved, and off which device.
+  absl::btree_map<SegmentId, DeviceId> taking;
   absl::btree_map<std::string, RequestLog> requests;
   size_t request_count = 0;  // in all of `requests`
   std::deque<v1::Event> events;

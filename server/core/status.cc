@@ -57,7 +57,8 @@ v1::ClusterStatus StatusOf(const State& state) {
   status.set_segments(state.segments.size());
   status.set_grants(state.grants.size());
   status.set_strays(state.strays.size());
-  status.set_scrubs_pending(state.scrubs.size());
+  status.set_scrubs_pending(state.scrubs.size() - state.copies.size());
+  status.set_copies(state.copies.size());
   for (const auto& [id, pool] : state.pools) Add(UsageOf(state, *pool), *status.mutable_usage());
   return status;
 }

@@ -148,6 +148,7 @@ void GrantKeeper::OnAcquired(AcquirePtr acquire,
 // On the blocking executor.
 absl::StatusOr<HandleFiles> GrantKeeper::MakeFiles(const Acquire& acquire,
                                                    const v1::GrantAssignment& grant) {
+  deps_.before_prepare(SegmentId(grant.grant().segment_id()));
   if (absl::Status s = deps_.backend.Prepare(grant); !s.ok()) return s;
   if (acquire.open_reply) return deps_.backend.Open(grant, acquire.mode);
   const std::set<std::string> devices(acquire.refresh.devices().begin(),

@@ -44,6 +44,9 @@ struct GrantKeeperDeps {
   CoordinatorTransport& transport;
   Backend& backend;
   NodeMetrics& metrics;
+  // Called where the backend is, before it makes a segment ready: the daemon's own use of its
+  // bytes is over on return.
+  std::function<void(SegmentId)> before_prepare = [](SegmentId) {};
 };
 
 class GrantKeeper {

@@ -51,7 +51,8 @@ Node::Node(NodeOptions options, const NodeDeps& deps, Events events)
       fd_service_(FdOptions(options_), deps.executor, deps.clock, deps.packets, tickets_,
                   deps.metrics),
       keeper_(
-          {deps.executor, deps.blocking, deps.clock, deps.transport, deps.backend, deps.metrics},
+          {deps.executor, deps.blocking, deps.clock, deps.transport, deps.backend, deps.metrics,
+           [this](SegmentId segment) { scrubber_.CancelCopiesOf(segment); }},
           GrantOptions(options_, deps.backend), RandomHandleBase(deps.random),
           [this](const std::string& principal) { return IdentityOf(principal); },
           [this](ConnectionId connection, const v1::ServerMessage& notice) {

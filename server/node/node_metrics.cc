@@ -35,6 +35,8 @@ NodeMetrics::NodeMetrics(const Clock& clock)
       memory_failures_(Counter(*registry_, "weft_node_memory_failures_total",
                                "Ranges of fabric memory that the kernel found bad")),
       scrubbed_bytes_(Counter(*registry_, "weft_node_scrubbed_bytes_total", "Bytes zeroed")),
+      copied_bytes_(Counter(*registry_, "weft_node_copied_bytes_total",
+                            "Bytes copied from one device to another")),
       grants_(Gauge(*registry_, "weft_node_grants", "Grants that this host holds")),
       handles_(Gauge(*registry_, "weft_node_handles_open", "Handles that clients have open")),
       clients_(Gauge(*registry_, "weft_node_clients", "Connections to the fd socket")),

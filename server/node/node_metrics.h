@@ -35,6 +35,7 @@ class NodeMetrics final : public prometheus::Collectable {
   void CountExpiry() { expiries_.Increment(); }
   void CountMemoryFailure() { memory_failures_.Increment(); }
   void CountScrubbed(uint64_t bytes) { scrubbed_bytes_.Increment(static_cast<double>(bytes)); }
+  void CountCopied(uint64_t bytes) { copied_bytes_.Increment(static_cast<double>(bytes)); }
   void SetGrants(size_t grants, size_t handles);
   void SetClients(size_t clients) { clients_.Set(static_cast<double>(clients)); }
   void SetDevices(size_t devices) { devices_.Set(static_cast<double>(devices)); }
@@ -52,6 +53,7 @@ class NodeMetrics final : public prometheus::Collectable {
   prometheus::Counter& expiries_;
   prometheus::Counter& memory_failures_;
   prometheus::Counter& scrubbed_bytes_;
+  prometheus::Counter& copied_bytes_;
   prometheus::Gauge& grants_;
   prometheus::Gauge& handles_;
   prometheus::Gauge& clients_;

@@ -50,6 +50,15 @@ bool ScrubQueue::Cancel(uint64_t id) {
   return true;
 }
 
+std::vector<uint64_t> ScrubQueue::CopiesOf(SegmentId segment) const {
+  std::vector<uint64_t> ids;
+  for (const Pending& pending : jobs_) {
+    const ScrubSource& source = pending.job.source;
+    if (source.device != nullptr && source.segment == segment) ids.push_back(pending.job.id);
+  }
+  return ids;
+}
+
 ScrubQueue::Step ScrubQueue::Next(BootTime now) {
   if (jobs_.empty() || under_way_ || now >= write_deadline_) return Idle();
   if (now < not_before_) return Wait{not_before_};
@@ -60,8 +69,10 @@ ScrubQueue::Step ScrubQueue::Next(BootTime now) {
                                             static_cast<double>(rate_.value()));
   }
   cancelled_ = false;
-  under_way_ = ScrubPiece{front.job.id, front.job.device, front.job.offset + front.done, length,
-                          front.job.token};
+  ScrubSource source = front.job.source;
+  source.offset = source.offset + front.done;
+  under_way_ = ScrubPiece{front.job.id, front.job.device, front.job.offset + front.done,
+                          length,       front.job.token,  std::move(source)};
   return *under_way_;
 }
 

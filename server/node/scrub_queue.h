@@ -1,4 +1,5 @@
-// What is to be zeroed next, and when. No threads, no I/O, no clock reads: see scrubber.h.
+// What is to be zeroed, or copied, next, and when. No threads, no I/O, no clock reads: see
+// scrubber.h.
 
 #ifndef WEFT_SERVER_NODE_SCRUB_QUEUE_H_
 #define WEFT_SERVER_NODE_SCRUB_QUEUE_H_
@@ -8,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "server/core/types.h"
@@ -16,32 +18,43 @@
 
 namespace weft {
 
+// Where the bytes come from that are written instead of zeroes.
+struct ScrubSource {
+  // Null: zeroes.
+  std::shared_ptr<Device> device = nullptr;
+  ByteOffset offset = ByteOffset(0);
+  // Whose bytes they are.
+  SegmentId segment = SegmentId(0);
+};
+
 struct ScrubJob {
   // The submitter's; unique among the jobs that are not over.
   uint64_t id = 0;
   std::shared_ptr<Device> device;
   ByteOffset offset;
   ByteCount length;
-  // The right to write there.
+  // The right to write there, and to read the source.
   Token token = {};
+  ScrubSource source = {};
 };
 
-// A part of a job that is zeroed in one go: at most Device::kMaxPiece.
+// A part of a job that is done in one go: at most Device::kMaxPiece.
 struct ScrubPiece {
   uint64_t job = 0;
   std::shared_ptr<Device> device;
   ByteOffset offset;
   ByteCount length;
   Token token = {};
+  ScrubSource source = {};
 };
 
 // How far a job has come.
 struct ScrubReport {
   uint64_t job = 0;
-  // Zeroed from the job's start.
+  // Zeroed, or copied, from the job's start.
   ByteCount done;
   ByteCount length;
-  // Whether the job is over: all is zeroed if `status` is OK, and otherwise the piece
+  // Whether the job is over: all is done if `status` is OK, and otherwise the piece
   // after `done` failed.
   bool over = false;
   absl::Status status;
@@ -65,6 +78,9 @@ class ScrubQueue {
   // Forgets the job; false if there is none of this id. A piece of it that was handed out
   // is still to be finished, and then reports nothing.
   bool Cancel(uint64_t id);
+
+  // The jobs that copy bytes of `segment`.
+  std::vector<uint64_t> CopiesOf(SegmentId segment) const;
 
   // Nothing is handed out at or after `deadline`: the right to write may be over then.
   // InfinitePast to begin with.

@@ -10,7 +10,7 @@ Scrubber::Scrubber(Clock& clock, ByteCount rate, ReportFn report)
     : clock_(clock), report_(std::move(report)), queue_(rate) {}
 
 void Scrubber::Run() {
-  while (std::optional<ScrubPiece> piece = AwaitPiece()) Zero(*piece);
+  while (std::optional<ScrubPiece> piece = AwaitPiece()) Do(*piece);
 }
 
 bool Scrubber::RunOne() {
@@ -20,12 +20,22 @@ bool Scrubber::RunOne() {
     ScrubQueue::Step step = queue_.Next(clock_.BootNow());
     if (auto* found = std::get_if<ScrubPiece>(&step)) piece = std::move(*found);
   }
-  if (piece) Zero(*piece);
+  if (piece) Do(*piece);
   return piece.has_value();
 }
 
-void Scrubber::Zero(const ScrubPiece& piece) {
-  const absl::Status status = piece.device->Scrub(piece.offset, piece.length, piece.token);
+absl::Status Scrubber::Write(const ScrubPiece& piece) {
+  if (piece.source.device == nullptr) {
+    return piece.device->Scrub(piece.offset, piece.length, piece.token);
+  }
+  buffer_.resize(piece.length.value());
+  const absl::Status read =
+      piece.source.device->CopyOut(piece.source.offset, absl::MakeSpan(buffer_), piece.token);
+  return read.ok() ? piece.device->CopyIn(piece.offset, buffer_, piece.token) : read;
+}
+
+void Scrubber::Do(const ScrubPiece& piece) {
+  const absl::Status status = Write(piece);
   std::optional<ScrubReport> report;
   {
     absl::MutexLock lock(&mu_);
@@ -66,6 +76,15 @@ bool Scrubber::Cancel(uint64_t id) {
   const auto is_done = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) { return queue_.JobUnderWay() != id; };
   mu_.Await(absl::Condition(&is_done));
   return found;
+}
+
+void Scrubber::CancelCopiesOf(SegmentId segment) {
+  std::vector<uint64_t> jobs;
+  {
+    absl::MutexLock lock(&mu_);
+    jobs = queue_.CopiesOf(segment);
+  }
+  for (const uint64_t job : jobs) Cancel(job);
 }
 
 void Scrubber::SetWriteDeadline(BootTime deadline) {

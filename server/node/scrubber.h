@@ -1,10 +1,12 @@
-// Zeroes freed memory in the background.
+// Zeroes freed memory in the background, and copies what moves to another device.
 
 #ifndef WEFT_SERVER_NODE_SCRUBBER_H_
 #define WEFT_SERVER_NODE_SCRUBBER_H_
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -31,7 +33,7 @@ class Scrubber {
 
   // Runs jobs until Stop. For a thread of its own.
   void Run();
-  // Zeroes a piece if one may be zeroed now; false: none. What Run repeats, and a simulation
+  // Does a piece if one may be done now; false: none. What Run repeats, and a simulation
   // calls.
   bool RunOne();
   // Makes Run return after the piece under way. Jobs that are not over are dropped without
@@ -46,16 +48,22 @@ class Scrubber {
   // report function.
   bool Cancel(uint64_t id);
 
+  // Forgets the jobs that copy bytes of `segment`, as Cancel does.
+  void CancelCopiesOf(SegmentId segment);
+
   // See ScrubQueue. Does not wait for the piece under way.
   void SetWriteDeadline(BootTime deadline);
 
  private:
-  // Waits for a piece to zero; nothing once stopped.
+  // Waits for a piece to do; nothing once stopped.
   std::optional<ScrubPiece> AwaitPiece() ABSL_LOCKS_EXCLUDED(mu_);
-  void Zero(const ScrubPiece& piece) ABSL_LOCKS_EXCLUDED(mu_);
+  void Do(const ScrubPiece& piece) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Write(const ScrubPiece& piece);
 
   Clock& clock_;
   const ReportFn report_;
+  // What is being copied; for the thread that does the pieces.
+  std::vector<uint8_t> buffer_;
   absl::Mutex mu_;
   ScrubQueue queue_ ABSL_GUARDED_BY(mu_);
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;

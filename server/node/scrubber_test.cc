@@ -174,5 +174,24 @@ TEST_F(ScrubberTest, JobsRunInTheOrderTheyCame) {
   EXPECT_EQ(AwaitReport(2).job, 3u);
 }
 
+TEST_F(ScrubberTest, ASegmentThatIsMadeReadyIsNotReadAnyMore) {
+  device_->Close();
+  ASSERT_TRUE(scrubber_.Submit(Job(1, 2, 2)).ok());
+  device_->AwaitCaller();  // which keeps the copies waiting
+  ScrubJob copy = Job(2, 10, 2);
+  copy.source = {device_, ByteOffset(4 << 20), SegmentId(5)};
+  ASSERT_TRUE(scrubber_.Submit(copy).ok());
+  copy.id = 3;
+  copy.source.segment = SegmentId(6);
+  ASSERT_TRUE(scrubber_.Submit(copy).ok());
+  scrubber_.CancelCopiesOf(SegmentId(5));
+  EXPECT_FALSE(scrubber_.Cancel(2));
+  device_->Open();
+  AwaitReport(1);
+  clock_.AwaitWaiters(1);
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(AwaitReport(2).job, 3u) << "another segment's";
+}
+
 }  // namespace
 }  // namespace weft

@@ -17,6 +17,8 @@ bool SameWork(const v1::Assignment& a, const v1::Assignment& b) {
     case v1::Assignment::kScrub:
       return a.scrub().scrub_id() == b.scrub().scrub_id() &&
              SameToken(a.scrub().token(), b.scrub().token());
+    case v1::Assignment::kCopy:
+      return a.copy().id() == b.copy().id() && SameToken(a.copy().token(), b.copy().token());
     case v1::Assignment::kExchange:
       return a.exchange().step_id() == b.exchange().step_id();
     case v1::Assignment::kLabel:
@@ -30,7 +32,8 @@ bool SameWork(const v1::Assignment& a, const v1::Assignment& b) {
 }
 
 bool IsWork(const v1::Assignment& assignment) {
-  return assignment.has_scrub() || assignment.has_exchange() || assignment.has_label();
+  return assignment.has_scrub() || assignment.has_copy() || assignment.has_exchange() ||
+         assignment.has_label();
 }
 
 }  // namespace

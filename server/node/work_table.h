@@ -1,4 +1,4 @@
-// The work that the coordinator gives this host besides grants: scrubs, steps of exchanges,
+// The work that the coordinator gives this host besides grants: scrubs, copies, steps of exchanges,
 // labels. What should be done, what is under way, what was reported. No threads, no I/O.
 
 #ifndef WEFT_SERVER_NODE_WORK_TABLE_H_

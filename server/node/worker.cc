@@ -11,9 +11,9 @@
 namespace weft {
 namespace {
 
-// Between two reports of a scrub that goes on.
+// Between two reports of a scrub or a copy that goes on.
 constexpr uint64_t kReportBytes = uint64_t{64} << 20;
-constexpr absl::Duration kScrubRetry = absl::Seconds(10);
+constexpr absl::Duration kFillRetry = absl::Seconds(10);
 // Between two attempts to reach a label that the dead-man took: until the lease is extended.
 constexpr absl::Duration kLabelRetry = absl::Milliseconds(500);
 
@@ -43,6 +43,29 @@ absl::StatusOr<std::string> DoExchange(const DeviceCatalog& catalog, const v1::E
   if (!reading.ok()) return reading.status();
   if (!reading->first || reading->first != reading->last) return std::string();
   return std::string(reading->first->nonce.begin(), reading->first->nonce.end());
+}
+
+// What scrubs and copies have in common: extents to be filled in order.
+uint64_t IdOf(const v1::Assignment& work) {
+  return work.has_copy() ? work.copy().id() : work.scrub().scrub_id();
+}
+
+const google::protobuf::RepeatedPtrField<v1::Extent>& ExtentsOf(const v1::Assignment& work) {
+  return work.has_copy() ? work.copy().to() : work.scrub().extents();
+}
+
+const v1::Token& TokenOf(const v1::Assignment& work) {
+  return work.has_copy() ? work.copy().token() : work.scrub().token();
+}
+
+// What fills the extents from `done_bytes` of the task on.
+absl::StatusOr<ScrubSource> SourceOf(const DeviceCatalog& catalog, const v1::Assignment& work,
+                                     uint64_t done_bytes) {
+  if (!work.has_copy()) return ScrubSource();
+  const absl::StatusOr<KnownDevice> known = FindDevice(catalog, work.copy().from().device());
+  if (!known.ok()) return known.status();
+  return ScrubSource{known->device, ByteOffset(work.copy().from().offset_bytes() + done_bytes),
+                     SegmentId(work.copy().segment_id())};
 }
 
 absl::Status SetLabel(DeviceCatalog& catalog, const v1::LabelTask& task) {
@@ -81,17 +104,17 @@ void Worker::Start(const v1::Assignment& work) {
   } else if (work.has_label()) {
     WriteLabel(work);
   } else {
-    Scrub(work, work.scrub().done_bytes());
+    Fill(work, work.has_copy() ? work.copy().done_bytes() : work.scrub().done_bytes());
   }
 }
 
 void Worker::Stop(const v1::Assignment& work) {
-  if (!work.has_scrub()) return;
-  for (auto it = scrubs_.begin(); it != scrubs_.end();) {
+  if (!work.has_scrub() && !work.has_copy()) return;
+  for (auto it = fills_.begin(); it != fills_.end();) {
     if (it->second.work.key() == work.key()) {
       // Waits for the piece under way: not here.
       deps_.blocking.Post([this, job = it->first] { scrubber_->Cancel(job); });
-      it = scrubs_.erase(it);
+      it = fills_.erase(it);
     } else {
       ++it;
     }
@@ -150,45 +173,46 @@ void Worker::RetryLabel(const v1::Assignment& work) {
   });
 }
 
-void Worker::Scrub(const v1::Assignment& work, uint64_t done_bytes) {
+void Worker::Fill(const v1::Assignment& work, uint64_t done_bytes) {
   if (!table_.IsWanted(work)) return;
   uint64_t position = 0;
-  for (int i = 0; i < work.scrub().extents_size(); ++i) {
-    const v1::Extent& extent = work.scrub().extents(i);
+  for (int i = 0; i < ExtentsOf(work).size(); ++i) {
+    const v1::Extent& extent = ExtentsOf(work)[i];
     const uint64_t end = position + extent.length_bytes();
     if (done_bytes < end) {
       const uint64_t skipped = done_bytes - position;
-      ScrubRun run;
+      FillRun run;
       run.work = work;
       run.extent = i;
       run.done_before = done_bytes;
       run.reported = done_bytes;
       const uint64_t job = ++last_job_;
-      scrubs_[job] = run;
+      fills_[job] = run;
       Submit(job, run, extent.offset_bytes() + skipped, extent.length_bytes() - skipped);
       return;
     }
     position = end;
   }
-  ReportScrub(work, done_bytes);  // which an earlier daemon had no time to say
+  ReportFill(work, done_bytes);  // which an earlier daemon had no time to say
 }
 
-void Worker::Submit(uint64_t job_id, const ScrubRun& run, uint64_t offset_bytes,
+void Worker::Submit(uint64_t job_id, const FillRun& run, uint64_t offset_bytes,
                     uint64_t length_bytes) {
-  const std::string& name = run.work.scrub().extents(run.extent).device();
+  const std::string& name = ExtentsOf(run.work)[run.extent].device();
   deps_.blocking.Post(
       [this, job_id, name, offset_bytes, length_bytes, work = run.work, done = run.done_before] {
         const absl::StatusOr<KnownDevice> known = FindDevice(deps_.catalog, name);
-        absl::Status status = known.status();
+        absl::StatusOr<ScrubSource> source = SourceOf(deps_.catalog, work, done);
+        absl::Status status = known.ok() ? source.status() : known.status();
         if (status.ok()) {
-          status = scrubber_->Submit(
-              {job_id, known->device, ByteOffset(offset_bytes), ByteCount(length_bytes),
-               Token{work.scrub().token().epoch(), work.scrub().token().counter()}});
+          const Token token{TokenOf(work).epoch(), TokenOf(work).counter()};
+          status = scrubber_->Submit({job_id, known->device, ByteOffset(offset_bytes),
+                                      ByteCount(length_bytes), token, *std::move(source)});
         }
         if (status.ok()) return;
         deps_.executor.Post([this, job_id, work, done, status] {
-          scrubs_.erase(job_id);
-          RetryScrub(work, done, status);
+          fills_.erase(job_id);
+          RetryFill(work, done, status);
         });
       });
 }
@@ -201,40 +225,56 @@ void Worker::OnScrubReport(const ScrubReport& report) {
 }
 
 void Worker::TakeScrubReport(const ScrubReport& report) {
-  const auto it = scrubs_.find(report.job);
-  if (it == scrubs_.end()) return;  // stopped
-  ScrubRun& run = it->second;
-  deps_.metrics.CountScrubbed(report.done.value() - run.counted);
+  const auto it = fills_.find(report.job);
+  if (it == fills_.end()) return;  // stopped
+  FillRun& run = it->second;
+  const uint64_t news = report.done.value() - run.counted;
+  run.work.has_copy() ? deps_.metrics.CountCopied(news) : deps_.metrics.CountScrubbed(news);
   run.counted = report.done.value();
   const uint64_t done = run.done_before + report.done.value();
   if (report.over || done - run.reported >= kReportBytes) {
     run.reported = done;
-    ReportScrub(run.work, done);
+    ReportFill(run.work, done);
   }
   if (!report.over) return;
   const v1::Assignment work = std::move(run.work);
-  const bool last = run.extent + 1 == work.scrub().extents_size();
-  scrubs_.erase(it);
+  const bool last = run.extent + 1 == ExtentsOf(work).size();
+  fills_.erase(it);
   if (!report.status.ok()) {
-    RetryScrub(work, done, report.status);
+    RetryFill(work, done, report.status);
   } else if (!last) {
-    Scrub(work, done);
+    Fill(work, done);
   }
 }
 
-void Worker::RetryScrub(const v1::Assignment& work, uint64_t done_bytes, const absl::Status& why) {
-  spdlog::error("scrub_failed id={} done_bytes={} error=\"{}\" retry_in={}",
-                work.scrub().scrub_id(), done_bytes, Text(why), absl::FormatDuration(kScrubRetry));
-  deps_.executor.PostAt(deps_.clock.BootNow() + kScrubRetry,
-                        [this, work, done_bytes] { Scrub(work, done_bytes); });
+void Worker::RetryFill(const v1::Assignment& work, uint64_t done_bytes, const absl::Status& why) {
+  const char* const kind = work.has_copy() ? "copy" : "scrub";
+  if (work.has_copy() && absl::IsDataLoss(why)) {
+    spdlog::error("{}_failed id={} done_bytes={} error=\"{}\"", kind, IdOf(work), done_bytes,
+                  Text(why));
+    ReportFill(work, done_bytes, Text(why));
+    return;
+  }
+  spdlog::error("{}_failed id={} done_bytes={} error=\"{}\" retry_in={}", kind, IdOf(work),
+                done_bytes, Text(why), absl::FormatDuration(kFillRetry));
+  deps_.executor.PostAt(deps_.clock.BootNow() + kFillRetry,
+                        [this, work, done_bytes] { Fill(work, done_bytes); });
 }
 
-void Worker::ReportScrub(const v1::Assignment& work, uint64_t done_bytes) {
+void Worker::ReportFill(const v1::Assignment& work, uint64_t done_bytes, const std::string& error) {
   v1::NodeMessage report;
-  v1::ScrubProgress& progress = *report.mutable_scrub_progress();
-  progress.set_scrub_id(work.scrub().scrub_id());
-  *progress.mutable_token() = work.scrub().token();
-  progress.set_done_bytes(done_bytes);
+  if (work.has_copy()) {
+    v1::CopyProgress& progress = *report.mutable_copy_progress();
+    progress.set_id(work.copy().id());
+    *progress.mutable_token() = work.copy().token();
+    progress.set_done_bytes(done_bytes);
+    progress.set_error(error);
+  } else {
+    v1::ScrubProgress& progress = *report.mutable_scrub_progress();
+    progress.set_scrub_id(work.scrub().scrub_id());
+    *progress.mutable_token() = work.scrub().token();
+    progress.set_done_bytes(done_bytes);
+  }
   Report(work, report);
 }
 

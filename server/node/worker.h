@@ -1,4 +1,4 @@
-// Does what WorkTable says: scrubs, steps of exchanges, labels.
+// Does what WorkTable says: scrubs, copies, steps of exchanges, labels.
 
 #ifndef WEFT_SERVER_NODE_WORKER_H_
 #define WEFT_SERVER_NODE_WORKER_H_
@@ -54,8 +54,8 @@ class Worker {
   void OnScrubReport(const ScrubReport& report);
 
  private:
-  // The part of a scrub that is with the Scrubber.
-  struct ScrubRun {
+  // The part of a scrub, or of a copy, that is with the Scrubber.
+  struct FillRun {
     v1::Assignment work;
     int extent = 0;
     // Of the whole task, before this job.
@@ -72,12 +72,12 @@ class Worker {
   void WriteLabel(const v1::Assignment& work);
   // The label could not be reached (UNAVAILABLE), which says nothing of the device.
   void RetryLabel(const v1::Assignment& work);
-  // Zeroes on from `done_bytes` of the task.
-  void Scrub(const v1::Assignment& work, uint64_t done_bytes);
-  void Submit(uint64_t job_id, const ScrubRun& run, uint64_t offset_bytes, uint64_t length_bytes);
+  // Zeroes, or copies, on from `done_bytes` of the task.
+  void Fill(const v1::Assignment& work, uint64_t done_bytes);
+  void Submit(uint64_t job_id, const FillRun& run, uint64_t offset_bytes, uint64_t length_bytes);
   void TakeScrubReport(const ScrubReport& report);
-  void RetryScrub(const v1::Assignment& work, uint64_t done_bytes, const absl::Status& why);
-  void ReportScrub(const v1::Assignment& work, uint64_t done_bytes);
+  void RetryFill(const v1::Assignment& work, uint64_t done_bytes, const absl::Status& why);
+  void ReportFill(const v1::Assignment& work, uint64_t done_bytes, const std::string& error = "");
 
   const WorkerDeps deps_;
   const SendFn send_;
@@ -86,7 +86,7 @@ class Worker {
   WorkTable table_;
   uint64_t last_job_ = 0;
   // By the Scrubber's job ids.
-  std::map<uint64_t, ScrubRun> scrubs_;
+  std::map<uint64_t, FillRun> fills_;
 };
 
 }  // namespace weft

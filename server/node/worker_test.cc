@@ -59,6 +59,26 @@ class WorkerTest : public testing::Test {
     task.set_done_bytes(done_mib << 20);
     return work;
   }
+  // From 2 MiB on, 4 MiB, to two extents.
+  v1::Assignment Copy() {
+    v1::Assignment work;
+    work.set_key("scrub/1");
+    v1::CopyTask& task = *work.mutable_copy();
+    task.set_id(1);
+    task.mutable_token()->set_counter(8);
+    task.set_segment_id(5);
+    const auto extent = [&](uint64_t offset_mib, uint64_t length_mib) {
+      v1::Extent extent;
+      extent.set_device(FormatDeviceName(id_));
+      extent.set_offset_bytes(offset_mib << 20);
+      extent.set_length_bytes(length_mib << 20);
+      return extent;
+    };
+    *task.mutable_from() = extent(2, 4);
+    *task.add_to() = extent(12, 2);
+    *task.add_to() = extent(8, 2);
+    return work;
+  }
   // Lets the Scrubber work until `reports` came, as its thread would.
   void RunScrubberUntil(size_t reports) {
     std::thread thread([&] { scrubber_.Run(); });
@@ -171,6 +191,46 @@ TEST_F(WorkerTest, ScrubsItsExtentsOneAfterAnotherAndNothingElse) {
   EXPECT_EQ(ByteAt(6), 7);
   EXPECT_EQ(ByteAt(8), 0);
   EXPECT_EQ(ByteAt(12), 7);
+}
+
+TEST_F(WorkerTest, CopiesWhatAMoveAsksForAndNothingElse) {
+  Dirty(2, 2);
+  dax_.media["dax0.0"]->Poke(ByteOffset(4 << 20), std::vector<uint8_t>(2 << 20, 9));
+  Apply(Copy());
+  RunScrubberUntil(2);
+  EXPECT_EQ(sent_[0].copy_progress().done_bytes(), uint64_t{2} << 20);
+  EXPECT_EQ(sent_[1].copy_progress().done_bytes(), uint64_t{4} << 20);
+  EXPECT_EQ(sent_[1].copy_progress().id(), 1u);
+  EXPECT_EQ(sent_[1].copy_progress().token().counter(), 8u);
+  EXPECT_EQ(ByteAt(2), 7) << "what is copied stays";
+  EXPECT_EQ(ByteAt(12), 7);
+  EXPECT_EQ(ByteAt(8), 9);
+  EXPECT_EQ(ByteAt(10), 0);
+}
+
+TEST_F(WorkerTest, BadMemoryEndsACopyAndIsReported) {
+  dax_.media["dax0.0"]->Poison(ByteOffset(5 << 20));
+  Apply(Copy());
+  RunScrubberUntil(3);
+  EXPECT_EQ(sent_[0].copy_progress().error(), "");
+  EXPECT_EQ(sent_[2].copy_progress().done_bytes(), uint64_t{2} << 20);
+  EXPECT_NE(sent_[2].copy_progress().error(), "");
+  executor_.Advance(absl::Minutes(1));
+  EXPECT_EQ(sent_.size(), 3u) << "it is not tried again";
+}
+
+TEST_F(WorkerTest, ACopyThatIsNotWantedAnyMoreIsZeroedBehindItsLastStore) {
+  Dirty(2, 4);
+  Apply(Copy());
+  EXPECT_TRUE(scrubber_.RunOne());
+  EXPECT_EQ(ByteAt(12), 7);
+  v1::Assignment instead = Scrub(12, 2);
+  instead.mutable_scrub()->mutable_extents()->RemoveLast();
+  Apply(instead);
+  RunScrubberUntil(1);
+  EXPECT_EQ(sent_[0].scrub_progress().done_bytes(), uint64_t{2} << 20);
+  EXPECT_EQ(ByteAt(12), 0);
+  EXPECT_EQ(ByteAt(8), 0);
 }
 
 TEST_F(WorkerTest, GoesOnWhereAnEarlierScrubStopped) {

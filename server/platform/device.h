@@ -67,6 +67,14 @@ class Device {
     return Zero(offset, length);
   }
 
+  // Read and Write, of at most kMaxPiece under such a right, for a copy of bytes that nobody holds.
+  virtual absl::Status CopyOut(ByteOffset offset, absl::Span<uint8_t> out, Token) {
+    return Read(offset, out);
+  }
+  virtual absl::Status CopyIn(ByteOffset offset, absl::Span<const uint8_t> bytes, Token) {
+    return Write(offset, bytes);
+  }
+
   // What the kernel knows to be bad now: whole pages, in order, none touching another.
   virtual absl::StatusOr<std::vector<ByteRange>> BadRanges() { return std::vector<ByteRange>(); }
 

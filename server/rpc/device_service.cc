@@ -2,6 +2,7 @@
 
 #include "server/core/devices.h"
 #include "server/core/drain.h"
+#include "server/core/moves.h"
 #include "server/core/quarantine.h"
 
 namespace weft {
@@ -40,6 +41,15 @@ grpc::ServerUnaryReactor* DeviceService::UndrainDevice(grpc::CallbackServerConte
       deps_, context, "UndrainDevice", Access::kAdmin, request, reply,
       [](State& state, const Context& core, const Caller&, const v1::UndrainDeviceRequest& r,
          Changes& changes) { return weft::UndrainDevice(state, core, r, changes); });
+}
+
+grpc::ServerUnaryReactor* DeviceService::ListMoves(grpc::CallbackServerContext* context,
+                                                   const v1::ListMovesRequest* request,
+                                                   v1::ListMovesResponse* reply) {
+  return StartRead(deps_, context, "ListMoves", request, reply,
+                   [](const State& state, const Now&, const v1::ListMovesRequest& r) {
+                     return weft::ListMoves(state, r);
+                   });
 }
 
 grpc::ServerUnaryReactor* DeviceService::RemoveDevice(grpc::CallbackServerContext* context,

@@ -27,6 +27,9 @@ class DeviceService final : public v1::DeviceService::CallbackService {
   grpc::ServerUnaryReactor* UndrainDevice(grpc::CallbackServerContext* context,
                                           const v1::UndrainDeviceRequest* request,
                                           v1::Device* reply) override;
+  grpc::ServerUnaryReactor* ListMoves(grpc::CallbackServerContext* context,
+                                      const v1::ListMovesRequest* request,
+                                      v1::ListMovesResponse* reply) override;
   grpc::ServerUnaryReactor* RemoveDevice(grpc::CallbackServerContext* context,
                                          const v1::RemoveDeviceRequest* request,
                                          v1::Device* reply) override;

@@ -300,6 +300,10 @@ class HostTest(CliTest):
         self.addCleanup(self.weft, "segment", "delete", "p/stays")
         self.addCleanup(self.weft, "device", "undrain", uuid)
         self.assertIn("p/stays", self.weft("device", "drain", uuid))
+        (move,) = self.weft_json("device", "drain", uuid, "--revoke")["moves"]
+        self.assertEqual((move["segment"], move["leftBytes"]), ("pools/p/segments/stays", "2097152"))
+        self.assertEqual(move["state"], "MOVE_WAITING")
+        self.assertIn("no host sees the device and another", self.weft("device", "show", uuid))
         self.fails(1, "POOL_FULL", "segment", "create", "p/new", "--size=2M")
         self.assertIn("p/", self.fails(1, "IN_USE", "device", "remove", uuid))
         self.assertEqual(self.weft_json("device", "undrain", uuid)["state"], "DEVICE_ACTIVE")

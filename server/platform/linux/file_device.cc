@@ -11,6 +11,7 @@
 #include "client/sdk/cache_ops.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
+#include "server/core/ranges.h"
 #include "server/platform/linux/bus_guard.h"
 #include "server/platform/linux/emulated_file.h"
 #include "server/platform/linux/emulated_poison.h"
@@ -129,6 +130,16 @@ absl::Status FileDevice::Scrub(ByteOffset offset, ByteCount length, Token) {
   absl::Status zeroed = Zero(offset, length);
   if (!zeroed.ok() || info_.kind != DeviceKind::kEmulated) return zeroed;
   return ClearEmulatedPoison(info_.path, {offset, length});
+}
+
+absl::Status FileDevice::CopyOut(ByteOffset offset, absl::Span<uint8_t> out, Token) {
+  const absl::StatusOr<std::vector<ByteRange>> bad = BadRanges();
+  if (!bad.ok()) return bad.status();
+  const ByteRanges hit = Intersection(*bad, {{offset, ByteCount(out.size())}});
+  if (hit.empty()) return Read(offset, out);
+  return MakeError(
+      absl::StatusCode::kDataLoss, v1::POISONED,
+      absl::StrCat(info_.name, " at offset ", hit.front().offset.value(), ": the memory is bad"));
 }
 
 absl::StatusOr<std::vector<ByteRange>> FileDevice::BadRanges() {

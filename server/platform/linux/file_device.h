@@ -30,6 +30,8 @@ class FileDevice final : public Device {
   absl::Status Zero(ByteOffset offset, ByteCount length) override;
   // Emulated: takes what it zeroed from BadRanges.
   absl::Status Scrub(ByteOffset offset, ByteCount length, Token token) override;
+  // Emulated: nothing is read of BadRanges, though the file has it.
+  absl::Status CopyOut(ByteOffset offset, absl::Span<uint8_t> out, Token token) override;
   // Emulated: as emulated_poison.h says. Of others nothing is known.
   absl::StatusOr<std::vector<ByteRange>> BadRanges() override;
   absl::StatusOr<UniqueFd> OpenForClient(Access access) override;

@@ -17,12 +17,12 @@
 namespace weft {
 
 // Reads, writes and zeroes the label units only, through the segment that the module has for
-// them; what lies between belongs to segments, and is scrubbed as one.
+// them; what lies between belongs to segments, and is scrubbed and copied as one.
 //
 // Errors besides those of Device:
 //   UNAVAILABLE UNREACHABLE             the lease ran out: all was taken back, labels too
 //   FAILED_PRECONDITION NOT_SUPPORTED   bytes between the labels; a client's open
-//   FAILED_PRECONDITION BUSY_PINNED     what is to be scrubbed belongs to a segment
+//   FAILED_PRECONDITION BUSY_PINNED     what is to be scrubbed or copied belongs to a segment
 //   FAILED_PRECONDITION STALE_TOKEN     the bytes were another's under a later token
 class KmodDevice final : public Device {
  public:
@@ -38,6 +38,8 @@ class KmodDevice final : public Device {
   absl::Status Write(ByteOffset offset, absl::Span<const uint8_t> bytes) override;
   absl::Status Zero(ByteOffset offset, ByteCount length) override;
   absl::Status Scrub(ByteOffset offset, ByteCount length, Token token) override;
+  absl::Status CopyOut(ByteOffset offset, absl::Span<uint8_t> out, Token token) override;
+  absl::Status CopyIn(ByteOffset offset, absl::Span<const uint8_t> bytes, Token token) override;
   absl::StatusOr<std::vector<ByteRange>> BadRanges() override {
     return kmod_.ListBadRanges(device_.id);
   }
@@ -47,6 +49,10 @@ class KmodDevice final : public Device {
   KmodDevice(Kmod& kmod, const KmodDeviceInfo& device, DaxInfo info, UniqueFd labels)
       : kmod_(kmod), device_(device), info_(std::move(info)), labels_(std::move(labels)) {}
 
+  // Runs `body` with a segment of the daemon's own around the range, and where the range is in
+  // it. It lives as long as that; the order of scrubs and copies is the coordinator's, by tokens.
+  absl::Status WithScratch(ByteOffset offset, ByteCount length, Token token, Access access,
+                           absl::FunctionRef<absl::Status(SegmentId, ByteOffset)> body);
   // Where the range is in the label segment.
   absl::StatusOr<ByteOffset> InLabels(ByteOffset offset, ByteCount length) const;
   absl::Status Touch(ByteOffset offset, ByteCount length, Access access,

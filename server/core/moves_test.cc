@@ -1,0 +1,501 @@
+#include "server/core/moves.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "server/core/core_test_util.h"
+#include "server/core/devices.h"
+#include "server/core/drain.h"
+#include "server/core/errors.h"
+#include "server/core/grants.h"
+#include "server/core/lookup.h"
+#include "server/core/pools.h"
+#include "server/core/segments.h"
+
+namespace weft {
+namespace {
+
+constexpr uint64_t kMi = 1 << 20;
+
+class MovesTest : public testing::Test {
+ protected:
+  explicit MovesTest(CoreOptions options = {}) : cluster_(std::move(options)) {
+    first_ = cluster_.AddDevice(64);
+    second_ = cluster_.AddDevice(64);
+    cluster_.RegisterHost("a");
+    cluster_.RegisterHost("b");
+    cluster_.MakePool("fam");
+  }
+
+  // A segment of exactly these extents: device, offset in MiB, length in MiB.
+  struct At {
+    std::string device;
+    uint64_t offset_mib;
+    uint64_t length_mib;
+  };
+  void Create(const std::string& id, const std::vector<At>& extents,
+              v1::SharingMode sharing = v1::EXCLUSIVE) {
+    v1::CreateSegmentRequest request;
+    request.set_parent("pools/fam");
+    request.set_segment_id(id);
+    request.mutable_segment()->set_sharing(sharing);
+    uint64_t size = 0;
+    for (const At& at : extents) {
+      v1::Extent& extent = *request.add_extents();
+      extent.set_device(at.device);
+      extent.set_offset_bytes(at.offset_mib * kMi);
+      extent.set_length_bytes(at.length_mib * kMi);
+      size += at.length_mib * kMi;
+    }
+    request.mutable_segment()->set_size_bytes(size);
+    const auto created = cluster_.Run([&](State& state, const Context& context, Changes& changes) {
+      return CreateSegment(state, context, request, changes);
+    });
+    ASSERT_TRUE(created.ok()) << created.status();
+  }
+  v1::Segment Get(const std::string& id) {
+    v1::GetSegmentRequest request;
+    request.set_name("pools/fam/segments/" + id);
+    return *GetSegment(cluster_.state(), request);
+  }
+  std::vector<Extent> ExtentsOf(const std::string& id) { return weft::ExtentsOf(Get(id)); }
+  bool IsOn(const std::string& id, const std::string& device) {
+    for (const Extent& extent : ExtentsOf(id)) {
+      if ("devices/" + extent.device.ToString() == device) return true;
+    }
+    return false;
+  }
+  absl::StatusOr<v1::Device> Drain(bool revoke = false) {
+    v1::DrainDeviceRequest request;
+    request.set_name(first_);
+    request.set_revoke(revoke);
+    auto drained = cluster_.Run([&](State& state, const Context& context, Changes& changes) {
+      return DrainDevice(state, context, request, changes);
+    });
+    cluster_.TickAll();
+    return drained;
+  }
+  absl::Status Remove() {
+    v1::RemoveDeviceRequest request;
+    request.set_name(first_);
+    return cluster_
+        .Run([&](State& state, const Context& context, Changes& changes) {
+          return RemoveDevice(state, context, request, changes);
+        })
+        .status();
+  }
+  absl::StatusOr<v1::AcquireGrantResponse> Open(const std::string& host, const std::string& id) {
+    return cluster_.Acquire(host, "pools/fam/segments/" + id, v1::READ_WRITE);
+  }
+  std::vector<v1::Move> Moves() {
+    v1::ListMovesRequest request;
+    request.set_parent(first_);
+    const auto response = ListMoves(cluster_.state(), request);
+    EXPECT_TRUE(response.ok()) << response.status();
+    return {response->moves().begin(), response->moves().end()};
+  }
+  v1::Device First() {
+    v1::GetDeviceRequest get;
+    get.set_name(first_);
+    return *GetDevice(cluster_.state(), get);
+  }
+  // The one copy that a host is assigned.
+  v1::CopyTask Copy(std::string* host = nullptr) {
+    v1::CopyTask found;
+    for (const auto& [id, by_key] : cluster_.assigned) {
+      for (const auto& [key, assignment] : by_key) {
+        if (!assignment.has_copy()) continue;
+        EXPECT_EQ(found.id(), 0u) << "two copies";
+        found = assignment.copy();
+        if (host != nullptr) *host = id;
+      }
+    }
+    return found;
+  }
+  void Report(const std::string& host, const v1::CopyTask& task, uint64_t done_mib,
+              const std::string& error = "") {
+    v1::NodeMessage message;
+    message.mutable_copy_progress()->set_id(task.id());
+    *message.mutable_copy_progress()->mutable_token() = task.token();
+    message.mutable_copy_progress()->set_done_bytes(done_mib * kMi);
+    message.mutable_copy_progress()->set_error(error);
+    const absl::Status taken =
+        cluster_.Run([&](State& state, const Context& context, Changes& changes) {
+          return TakeReport(state, context, host, cluster_.sessions[host], message, changes);
+        });
+    EXPECT_TRUE(taken.ok()) << taken;
+  }
+  int Events(v1::EventType type) const {
+    int count = 0;
+    for (const v1::Event& event : cluster_.events) count += event.type() == type ? 1 : 0;
+    return count;
+  }
+
+  TestCluster cluster_;
+  std::string first_;
+  std::string second_;
+};
+
+TEST_F(MovesTest, WhatNobodyHoldsLeavesTheDeviceAndThenTheDeviceItsPool) {
+  Create("s", {{second_, 2, 4}, {first_, 10, 6}, {second_, 20, 4}});
+  const uint64_t id = Get("s").id();
+  ASSERT_TRUE(Drain().ok());
+  const v1::CopyTask task = Copy();
+  EXPECT_EQ(task.from().offset_bytes(), 10 * kMi);
+  EXPECT_EQ(task.from().length_bytes(), 6 * kMi);
+  EXPECT_EQ(task.to(0).device(), second_);
+  EXPECT_TRUE(IsOn("s", first_)) << "the old extents hold until the switch";
+  ASSERT_EQ(Moves().size(), 1u);
+  EXPECT_EQ(Moves()[0].state(), v1::MOVE_COPYING);
+  EXPECT_FALSE(First().drained());
+
+  cluster_.Settle();
+  EXPECT_FALSE(IsOn("s", first_));
+  EXPECT_EQ(Get("s").size_bytes(), 14 * kMi);
+  EXPECT_EQ(ExtentsOf("s").front().offset.value(), 2 * kMi) << "what need not move stays";
+  EXPECT_GT(Get("s").id(), id);
+  EXPECT_EQ(First().used_bytes(), 0u);
+  EXPECT_TRUE(First().drained());
+  EXPECT_EQ(Events(v1::SEGMENT_MOVED), 1);
+  EXPECT_EQ(Events(v1::DEVICE_DRAINED), 1);
+  EXPECT_TRUE(Moves().empty());
+  EXPECT_TRUE(Remove().ok());
+  EXPECT_TRUE(Open("a", "s").ok());
+}
+
+TEST_F(MovesTest, AHeldSegmentIsListedWithItsHoldersAndMovesWhenTheyLetGo) {
+  Create("s", {{first_, 2, 4}});
+  const auto held = Open("b", "s");
+  ASSERT_TRUE(held.ok());
+  ASSERT_TRUE(Drain().ok());
+  cluster_.Settle();
+  ASSERT_EQ(Moves().size(), 1u);
+  EXPECT_EQ(Moves()[0].state(), v1::MOVE_HELD);
+  ASSERT_EQ(Moves()[0].holders_size(), 1);
+  EXPECT_EQ(Moves()[0].holders(0).host(), "hosts/b");
+  EXPECT_EQ(Moves()[0].holders(0).mode(), v1::READ_WRITE);
+  EXPECT_EQ(Moves()[0].left_bytes(), 4 * kMi);
+  ASSERT_TRUE(cluster_.Release("b", held->grant()).ok());
+  EXPECT_EQ(Copy().from().offset_bytes(), 2 * kMi) << "at once";
+  cluster_.Settle();
+  EXPECT_FALSE(IsOn("s", first_));
+}
+
+TEST_F(MovesTest, AnOpenEndsTheCopyAndWhatWasCopiedIsZeroedByTheSameHost) {
+  Create("s", {{first_, 2, 8}});
+  ASSERT_TRUE(Drain().ok());
+  std::string copier;
+  const v1::CopyTask task = Copy(&copier);
+  Report(copier, task, 4);
+  const auto held = Open("b", "s");
+  ASSERT_TRUE(held.ok()) << held.status();
+  EXPECT_EQ(held->segment().runs(0).extents(0).device(), first_);
+  EXPECT_GT(FromProto(held->grant().token()), FromProto(task.token()));
+  const v1::Assignment instead = cluster_.assigned[copier].begin()->second;
+  ASSERT_TRUE(instead.has_scrub()) << instead.DebugString();
+  EXPECT_EQ(instead.scrub().scrub_id(), task.id());
+  EXPECT_GT(FromProto(instead.scrub().token()), FromProto(task.token()));
+  EXPECT_EQ(instead.scrub().done_bytes(), 0u);
+  Report(copier, task, 8);  // that was on its way
+  EXPECT_TRUE(IsOn("s", first_));
+  EXPECT_EQ(Events(v1::SEGMENT_MOVE_STOPPED), 1);
+  ASSERT_TRUE(cluster_.Release("b", held->grant()).ok());
+  cluster_.Settle();
+  EXPECT_FALSE(IsOn("s", first_));
+}
+
+TEST_F(MovesTest, ACopyGoesOnAfterARestartOfTheCoordinator) {
+  Create("s", {{first_, 2, 8}});
+  ASSERT_TRUE(Drain().ok());
+  std::string copier;
+  const v1::CopyTask task = Copy(&copier);
+  Report(copier, task, 4);
+  cluster_.Restart();
+  EXPECT_EQ(Moves()[0].copied_bytes(), 4 * kMi);
+  cluster_.RegisterHost(copier);
+  EXPECT_EQ(Copy().done_bytes(), 4 * kMi);
+  Report(copier, task, 8);
+  EXPECT_FALSE(IsOn("s", first_));
+}
+
+TEST_F(MovesTest, WhenTheCopierIsGoneAnotherStartsOverElsewhere) {
+  Create("s", {{first_, 2, 8}});
+  ASSERT_TRUE(Drain().ok());
+  std::string copier;
+  const v1::CopyTask task = Copy(&copier);
+  Report(copier, task, 4);
+  // It cannot revoke: what it was to write stays its own, and the segment does not wait for it.
+  cluster_.frozen = {copier};
+  const std::string other = copier == "a" ? "b" : "a";
+  cluster_.Advance(absl::Minutes(1));
+  ASSERT_TRUE(Renew(cluster_.state(), cluster_.now, other, cluster_.sessions[other]).ok());
+  cluster_.TickAll();
+  EXPECT_EQ(cluster_.state().hosts.at(copier).scrubs.size(), 1u);
+  cluster_.assigned[copier].clear();
+  std::string next;
+  EXPECT_NE(Copy(&next).to(0).offset_bytes(), task.to(0).offset_bytes());
+  EXPECT_EQ(next, other);
+  cluster_.Settle();
+  EXPECT_FALSE(IsOn("s", first_));
+}
+
+TEST_F(MovesTest, AHostThatLosesTheSourceZeroesWhatItWasToWrite) {
+  Create("s", {{first_, 2, 8}});
+  ASSERT_TRUE(Drain().ok());
+  std::string copier;
+  const v1::CopyTask task = Copy(&copier);
+  v1::NodeMessage message;
+  for (const v1::LocalDevice& device : cluster_.devices) {
+    if ("devices/" + device.uuid() != first_) *message.mutable_devices()->add_devices() = device;
+  }
+  ASSERT_TRUE(cluster_
+                  .Run([&](State& state, const Context& context, Changes& changes) {
+                    return TakeReport(state, context, copier, cluster_.sessions[copier], message,
+                                      changes);
+                  })
+                  .ok());
+  EXPECT_TRUE(cluster_.assigned[copier].begin()->second.has_scrub());
+  Report(copier, task, 8);
+  EXPECT_TRUE(IsOn("s", first_));
+  cluster_.TickAll();
+  cluster_.Settle();  // the other host
+  EXPECT_FALSE(IsOn("s", first_));
+}
+
+TEST_F(MovesTest, AColumnOfAStripeStaysInOnePiece) {
+  cluster_.AddDevice(64);
+  cluster_.RegisterHost("a", 1, 2);
+  cluster_.RegisterHost("b", 1, 2);
+  cluster_.Settle();
+  v1::AddDeviceRequest add;
+  add.set_pool("pools/fam");
+  add.set_device("devices/" + cluster_.devices.back().uuid());
+  v1::CreateSegmentRequest request;
+  request.set_parent("pools/fam");
+  request.set_segment_id("s");
+  request.mutable_segment()->set_size_bytes(16 * kMi);
+  request.mutable_segment()->set_placement(v1::STRIPED);
+  request.mutable_segment()->set_stripe_devices(2);
+  request.mutable_segment()->set_chunk_bytes(2 * kMi);
+  ASSERT_TRUE(cluster_
+                  .Run([&](State& state, const Context& context, Changes& changes) {
+                    return CreateSegment(state, context, request, changes);
+                  })
+                  .ok());
+  ASSERT_TRUE(cluster_
+                  .Run([&](State& state, const Context& context, Changes& changes) {
+                    return AddDevice(state, context, add, changes);
+                  })
+                  .ok());
+  cluster_.Settle();
+  const v1::Segment before = Get("s");
+  ASSERT_TRUE(Drain().ok());
+  cluster_.Settle();
+  const v1::Segment after = Get("s");
+  ASSERT_EQ(after.runs_size(), 1);
+  ASSERT_EQ(after.runs(0).extents_size(), 2);
+  for (int i = 0; i < 2; ++i) {
+    const v1::Extent& was = before.runs(0).extents(i);
+    const v1::Extent& is = after.runs(0).extents(i);
+    EXPECT_EQ(is.length_bytes(), 8 * kMi);
+    EXPECT_EQ(is.device(), was.device() == first_ ? add.device() : was.device())
+        << "not two columns on one device";
+  }
+}
+
+TEST_F(MovesTest, WithoutRoomItSaysSoOnceAndGoesOnWhenThereIs) {
+  Create("s", {{first_, 2, 8}});
+  Create("t", {{second_, 2, 62}});
+  ASSERT_TRUE(Drain().ok());
+  for (int i = 0; i < 5; ++i) {
+    cluster_.Advance(absl::Milliseconds(1100));
+    cluster_.TickAll();
+  }
+  EXPECT_EQ(Events(v1::DEVICE_DRAIN_STALLED), 1);
+  ASSERT_EQ(Moves().size(), 1u);
+  EXPECT_EQ(Moves()[0].state(), v1::MOVE_WAITING);
+  EXPECT_NE(Moves()[0].detail(), "");
+  EXPECT_TRUE(Open("b", "s").ok()) << "it can be used meanwhile";
+  cluster_.Restart();
+  cluster_.RegisterHost("a");
+  cluster_.RegisterHost("b");
+  ASSERT_TRUE(cluster_.Release("b", cluster_.state().grants.begin()->second.grant()).ok());
+  ASSERT_TRUE(cluster_.Delete("pools/fam/segments/t").ok());
+  cluster_.Settle();
+  cluster_.TickAll();
+  cluster_.Settle();
+  EXPECT_FALSE(IsOn("s", first_));
+}
+
+TEST_F(MovesTest, NothingCoherentByHardwareMovesToWhatIsNot) {
+  cluster_.AddDevice(64, v1::SOFTWARE);
+  cluster_.RegisterHost("a", 1, 2);
+  cluster_.RegisterHost("b", 1, 2);
+  cluster_.Settle();
+  v1::AddDeviceRequest add;
+  add.set_pool("pools/fam");
+  add.set_device("devices/" + cluster_.devices.back().uuid());
+  ASSERT_TRUE(cluster_
+                  .Run([&](State& state, const Context& context, Changes& changes) {
+                    return AddDevice(state, context, add, changes);
+                  })
+                  .ok());
+  cluster_.Settle();
+  Create("s", {{first_, 2, 8}});
+  Create("t", {{second_, 2, 62}});
+  Create("soft", {{add.device(), 2, 2}, {first_, 20, 2}});
+  ASSERT_TRUE(Drain().ok());
+  cluster_.Settle();
+  EXPECT_TRUE(IsOn("s", first_));
+  EXPECT_FALSE(IsOn("soft", first_));
+}
+
+TEST_F(MovesTest, ACopyThatFailsIsNotTriedAgainBeforeTheDrainIsAskedForAgain) {
+  Create("s", {{first_, 2, 8}});
+  ASSERT_TRUE(Drain().ok());
+  std::string copier;
+  const v1::CopyTask task = Copy(&copier);
+  Report(copier, task, 2, "bad memory at offset 5");
+  cluster_.TickAll();
+  EXPECT_EQ(Copy().id(), 0u);
+  ASSERT_EQ(Moves().size(), 1u);
+  EXPECT_EQ(Moves()[0].state(), v1::MOVE_STUCK);
+  EXPECT_EQ(Moves()[0].detail(), "bad memory at offset 5");
+  cluster_.Settle();
+  ASSERT_TRUE(Drain().ok());
+  cluster_.Settle();
+  EXPECT_FALSE(IsOn("s", first_));
+}
+
+TEST_F(MovesTest, MemoryThatFailedKeepsASegmentWhereItIs) {
+  Create("s", {{first_, 2, 8}});
+  ASSERT_TRUE(Drain().ok());
+  std::string copier;
+  const v1::CopyTask task = Copy(&copier);
+  v1::NodeMessage message;
+  for (const v1::LocalDevice& device : cluster_.devices) {
+    v1::LocalDevice& local = *message.mutable_devices()->add_devices() = device;
+    if ("devices/" + device.uuid() != first_) continue;
+    local.add_bad_ranges()->set_offset_bytes(4 * kMi);
+    local.mutable_bad_ranges(0)->set_length_bytes(4096);
+  }
+  ASSERT_TRUE(cluster_
+                  .Run([&](State& state, const Context& context, Changes& changes) {
+                    return TakeReport(state, context, copier, cluster_.sessions[copier], message,
+                                      changes);
+                  })
+                  .ok());
+  Report(copier, task, 8);  // with what the host's caches had
+  cluster_.Settle();
+  EXPECT_TRUE(IsOn("s", first_));
+  EXPECT_EQ(Moves()[0].state(), v1::MOVE_STUCK);
+  EXPECT_EQ(First().scrubbing_bytes(), 0u);
+}
+
+TEST_F(MovesTest, ADrainThatGoesFirstTakesSegmentsBackAndLetsOpensWait) {
+  Create("s", {{first_, 2, 8}});
+  const auto held = Open("b", "s");
+  ASSERT_TRUE(held.ok());
+  ASSERT_TRUE(Drain(/*revoke=*/true).ok());
+  EXPECT_EQ(cluster_.assigned["b"].begin()->second.grant().grant().state(), v1::GRANT_REVOKING);
+  EXPECT_EQ(ReasonOf(Open("a", "s").status()), v1::MOVING);
+  ASSERT_TRUE(cluster_.Release("b", held->grant()).ok());
+  EXPECT_NE(Copy().id(), 0u);
+  EXPECT_EQ(ReasonOf(Open("a", "s").status()), v1::MOVING);
+  cluster_.Restart();
+  EXPECT_EQ(ReasonOf(Open("a", "s").status()), v1::MOVING);
+  cluster_.RegisterHost("a");
+  cluster_.RegisterHost("b");
+  cluster_.Settle();
+  EXPECT_FALSE(IsOn("s", first_));
+  EXPECT_TRUE(Open("a", "s").ok());
+  EXPECT_TRUE(cluster_.state().taking.empty());
+}
+
+TEST_F(MovesTest, NobodyIsAskedToLetGoOfWhatHasNowhereToGo) {
+  Create("s", {{first_, 2, 8}});
+  Create("t", {{second_, 2, 62}});
+  ASSERT_TRUE(Open("b", "s").ok());
+  ASSERT_TRUE(Drain(/*revoke=*/true).ok());
+  EXPECT_EQ(cluster_.assigned["b"].begin()->second.grant().grant().state(), v1::GRANT_ACTIVE);
+  EXPECT_EQ(Events(v1::DEVICE_DRAIN_STALLED), 1);
+}
+
+TEST_F(MovesTest, ASegmentThatIsDeletedMeanwhileLeavesNothingBehind) {
+  Create("s", {{first_, 2, 8}});
+  ASSERT_TRUE(Drain().ok());
+  std::string copier;
+  const v1::CopyTask task = Copy(&copier);
+  ASSERT_TRUE(cluster_.Delete("pools/fam/segments/s").ok());
+  Report(copier, task, 8);
+  EXPECT_TRUE(Moves().empty());
+  cluster_.Settle();
+  EXPECT_TRUE(First().drained());
+  EXPECT_TRUE(cluster_.state().scrubs.empty());
+}
+
+TEST_F(MovesTest, AnEndedDrainFinishesWhatIsUnderWayAndNoMore) {
+  Create("s", {{first_, 2, 4}});
+  const auto held = Open("b", "s");
+  Create("t", {{first_, 10, 4}});
+  ASSERT_TRUE(Drain().ok());
+  v1::UndrainDeviceRequest request;
+  request.set_name(first_);
+  ASSERT_TRUE(cluster_
+                  .Run([&](State& state, const Context& context, Changes& changes) {
+                    return UndrainDevice(state, context, request, changes);
+                  })
+                  .ok());
+  ASSERT_TRUE(cluster_.Release("b", held->grant()).ok());
+  cluster_.TickAll();
+  cluster_.Settle();
+  EXPECT_TRUE(IsOn("s", first_));
+  EXPECT_FALSE(IsOn("t", first_));
+}
+
+CoreOptions InSmallParts() {
+  CoreOptions options;
+  options.max_copy_bytes = ByteCount(4 * kMi);
+  options.max_copies_per_host = 1;
+  return options;
+}
+
+class SmallPartsTest : public MovesTest {
+ protected:
+  SmallPartsTest() : MovesTest(InSmallParts()) {}
+};
+
+TEST_F(SmallPartsTest, PartsThatFollowEachOtherAreJoinedAgain) {
+  Create("s", {{first_, 2, 18}});
+  ASSERT_TRUE(Drain().ok());
+  cluster_.Settle();
+  EXPECT_EQ(Events(v1::SEGMENT_MOVED), 5);
+  ASSERT_EQ(ExtentsOf("s").size(), 1u);
+  EXPECT_EQ(ExtentsOf("s")[0].length.value(), 18 * kMi);
+  EXPECT_TRUE(First().drained());
+}
+
+TEST_F(SmallPartsTest, AHostCopiesOneAtATimeAndTransactionsStaySmall) {
+  for (uint64_t i = 0; i < 30; ++i) Create("s" + std::to_string(i), {{first_, 2 + 2 * i, 2}});
+  v1::DrainDeviceRequest request;
+  request.set_name(first_);
+  size_t largest = 0;
+  ASSERT_TRUE(cluster_
+                  .Run([&](State& state, const Context& context, Changes& changes) {
+                    auto drained = DrainDevice(state, context, request, changes);
+                    largest = changes.mutations.size();
+                    return drained;
+                  })
+                  .ok());
+  EXPECT_LT(largest, 128u);
+  EXPECT_EQ(cluster_.state().copies.size(), 2u) << "one for each host";
+  cluster_.Settle();
+  cluster_.TickAll();
+  cluster_.Settle();
+  EXPECT_TRUE(First().drained());
+}
+
+}  // namespace
+}  // namespace weft
