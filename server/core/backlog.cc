@@ -97,8 +97,7 @@ bool WorkOffBacklog(State& state, const Context& context, Changes& changes) {
   const bool more_strays = WorkOffStrays(state, context, changes);
   const bool moving = StartMoves(state, context, changes);
   return more_strays || moving || !state.releasing_hosts.empty() ||
-         !state.losing_segments.empty() ||
-         !state.revoking_hosts.empty() || state.assigning_scrubs;
+         !state.losing_segments.empty() || !state.revoking_hosts.empty() || state.assigning_scrubs;
 }
 
 }  // namespace weft
