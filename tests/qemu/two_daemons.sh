@@ -22,6 +22,22 @@ two_daemons_share() {
     ask host-b weft --timeout=60s segment verify fam/both
 }
 
+# A segment moves to another device by way of the kernel; then nobody contradicts the records.
+two_daemons_drain() {
+  local other
+  check "another device is formatted" ask host-a weft --timeout=60s device format dax1.0 --wait
+  other="$(sed -n 's/.*: device //p' <<<"${said}")"
+  check "and added to the pool" admin --timeout=120s pool add-device fam "${other}" --wait
+  check "a segment is made on it" \
+    admin segment create fam/moved --size 16M --extent "${other}:64M:16M"
+  check "and filled" ask host-a weft --timeout=60s segment fill fam/moved
+  check "the device is drained" admin --timeout=120s device drain "${other}" --wait
+  check "and taken out" admin --timeout=60s device remove "${other}"
+  check "what was on it is elsewhere, byte for byte" \
+    ask host-b weft --timeout=60s segment verify fam/moved
+  check "hosts, kernels and labels say what the records say" admin --timeout=60s fsck
+}
+
 # The daemon dies and comes back while a program stores.
 two_daemons_restart() {
   check "an exclusive segment is made" \
@@ -100,6 +116,7 @@ run_two_daemons() {
   # It finds the namespaces that host-a has made.
   start_daemon_host host-b found_devices
   two_daemons_share
+  two_daemons_drain
   two_daemons_restart
   two_daemons_move
   # It takes a minute more, and does not depend on the kernel.
