@@ -55,6 +55,24 @@ class MovesTest : public testing::Test {
     });
     ASSERT_TRUE(created.ok()) << created.status();
   }
+  // A device that both hosts see and that is in no pool.
+  std::string AnotherDevice(v1::Coherence coherence = v1::HARDWARE) {
+    const std::string name = cluster_.AddDevice(64, coherence);
+    cluster_.RegisterHost("a", 1, 2);
+    cluster_.RegisterHost("b", 1, 2);
+    cluster_.Settle();
+    return name;
+  }
+  void AddToPool(const std::string& device) {
+    v1::AddDeviceRequest request;
+    request.set_pool("pools/fam");
+    request.set_device(device);
+    const auto added = cluster_.Run([&](State& state, const Context& context, Changes& changes) {
+      return AddDevice(state, context, request, changes);
+    });
+    ASSERT_TRUE(added.ok()) << added.status();
+    cluster_.Settle();
+  }
   v1::Segment Get(const std::string& id) {
     v1::GetSegmentRequest request;
     request.set_name("pools/fam/segments/" + id);
@@ -121,6 +139,9 @@ class MovesTest : public testing::Test {
     *message.mutable_copy_progress()->mutable_token() = task.token();
     message.mutable_copy_progress()->set_done_bytes(done_mib * kMi);
     message.mutable_copy_progress()->set_error(error);
+    Take(host, message);
+  }
+  void Take(const std::string& host, const v1::NodeMessage& message) {
     const absl::Status taken =
         cluster_.Run([&](State& state, const Context& context, Changes& changes) {
           return TakeReport(state, context, host, cluster_.sessions[host], message, changes);
@@ -250,12 +271,7 @@ TEST_F(MovesTest, AHostThatLosesTheSourceZeroesWhatItWasToWrite) {
   for (const v1::LocalDevice& device : cluster_.devices) {
     if ("devices/" + device.uuid() != first_) *message.mutable_devices()->add_devices() = device;
   }
-  ASSERT_TRUE(cluster_
-                  .Run([&](State& state, const Context& context, Changes& changes) {
-                    return TakeReport(state, context, copier, cluster_.sessions[copier], message,
-                                      changes);
-                  })
-                  .ok());
+  Take(copier, message);
   EXPECT_TRUE(cluster_.assigned[copier].begin()->second.has_scrub());
   Report(copier, task, 8);
   EXPECT_TRUE(IsOn("s", first_));
@@ -265,13 +281,7 @@ TEST_F(MovesTest, AHostThatLosesTheSourceZeroesWhatItWasToWrite) {
 }
 
 TEST_F(MovesTest, AColumnOfAStripeStaysInOnePiece) {
-  cluster_.AddDevice(64);
-  cluster_.RegisterHost("a", 1, 2);
-  cluster_.RegisterHost("b", 1, 2);
-  cluster_.Settle();
-  v1::AddDeviceRequest add;
-  add.set_pool("pools/fam");
-  add.set_device("devices/" + cluster_.devices.back().uuid());
+  const std::string third = AnotherDevice();
   v1::CreateSegmentRequest request;
   request.set_parent("pools/fam");
   request.set_segment_id("s");
@@ -284,12 +294,7 @@ TEST_F(MovesTest, AColumnOfAStripeStaysInOnePiece) {
                     return CreateSegment(state, context, request, changes);
                   })
                   .ok());
-  ASSERT_TRUE(cluster_
-                  .Run([&](State& state, const Context& context, Changes& changes) {
-                    return AddDevice(state, context, add, changes);
-                  })
-                  .ok());
-  cluster_.Settle();
+  AddToPool(third);
   const v1::Segment before = Get("s");
   ASSERT_TRUE(Drain().ok());
   cluster_.Settle();
@@ -300,7 +305,7 @@ TEST_F(MovesTest, AColumnOfAStripeStaysInOnePiece) {
     const v1::Extent& was = before.runs(0).extents(i);
     const v1::Extent& is = after.runs(0).extents(i);
     EXPECT_EQ(is.length_bytes(), 8 * kMi);
-    EXPECT_EQ(is.device(), was.device() == first_ ? add.device() : was.device())
+    EXPECT_EQ(is.device(), was.device() == first_ ? third : was.device())
         << "not two columns on one device";
   }
 }
@@ -330,22 +335,11 @@ TEST_F(MovesTest, WithoutRoomItSaysSoOnceAndGoesOnWhenThereIs) {
 }
 
 TEST_F(MovesTest, NothingCoherentByHardwareMovesToWhatIsNot) {
-  cluster_.AddDevice(64, v1::SOFTWARE);
-  cluster_.RegisterHost("a", 1, 2);
-  cluster_.RegisterHost("b", 1, 2);
-  cluster_.Settle();
-  v1::AddDeviceRequest add;
-  add.set_pool("pools/fam");
-  add.set_device("devices/" + cluster_.devices.back().uuid());
-  ASSERT_TRUE(cluster_
-                  .Run([&](State& state, const Context& context, Changes& changes) {
-                    return AddDevice(state, context, add, changes);
-                  })
-                  .ok());
-  cluster_.Settle();
+  const std::string soft = AnotherDevice(v1::SOFTWARE);
+  AddToPool(soft);
   Create("s", {{first_, 2, 8}});
   Create("t", {{second_, 2, 62}});
-  Create("soft", {{add.device(), 2, 2}, {first_, 20, 2}});
+  Create("soft", {{soft, 2, 2}, {first_, 20, 2}});
   ASSERT_TRUE(Drain().ok());
   cluster_.Settle();
   EXPECT_TRUE(IsOn("s", first_));
@@ -381,12 +375,7 @@ TEST_F(MovesTest, MemoryThatFailedKeepsASegmentWhereItIs) {
     local.add_bad_ranges()->set_offset_bytes(4 * kMi);
     local.mutable_bad_ranges(0)->set_length_bytes(4096);
   }
-  ASSERT_TRUE(cluster_
-                  .Run([&](State& state, const Context& context, Changes& changes) {
-                    return TakeReport(state, context, copier, cluster_.sessions[copier], message,
-                                      changes);
-                  })
-                  .ok());
+  Take(copier, message);
   Report(copier, task, 8);  // with what the host's caches had
   cluster_.Settle();
   EXPECT_TRUE(IsOn("s", first_));
