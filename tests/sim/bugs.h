@@ -12,6 +12,8 @@ namespace weft::sim {
 struct Bugs {
   // A device says that it zeroed, and did not.
   bool skip_scrub = false;
+  // Or that it has what was copied to it.
+  bool skip_copy = false;
   // What the coordinator says leaves before the store has synced.
   bool acknowledge_before_commit = false;
   // The coordinator's clock runs at one and a half times its speed.
@@ -56,6 +58,7 @@ struct BugName {
 inline const std::vector<BugName>& AllBugs() {
   static const std::vector<BugName> all = {
       {"skip_scrub", &Bugs::skip_scrub},
+      {"skip_copy", &Bugs::skip_copy},
       {"acknowledge_before_commit", &Bugs::acknowledge_before_commit},
       {"expire_early", &Bugs::expire_early},
       {"reuse_token", &Bugs::reuse_token},

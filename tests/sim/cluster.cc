@@ -66,7 +66,7 @@ Cluster::Cluster(World& world, const ClusterConfig& config)
 }
 
 void Cluster::AddDevices() {
-  const uint64_t devices = 1 + rng_.Below(2);
+  const uint64_t devices = std::max<uint64_t>(1 + rng_.Below(2), config_.two_devices ? 2 : 1);
   for (uint64_t i = 0; i < devices; ++i) {
     PoolDevice device;
     const ByteCount size((5 + rng_.Below(5)) * kUnit);
@@ -315,7 +315,9 @@ void Cluster::Converge() {
 }
 
 void Cluster::JudgeHistory() {
-  const std::string found = FindContradiction(history_.ops());
+  std::vector<Op> ops = history_.ops();
+  for (Op& op : ops) op.id = truth_.OriginOf(SegmentId(op.id)).value();
+  const std::string found = FindContradiction(ops);
   if (!found.empty()) world_.Fail(4, found);
 }
 

@@ -36,6 +36,8 @@ struct ClusterConfig {
   // Some hosts have the devdax backend. Devices are coherent by hardware then: what is in a cache
   // nobody could take back.
   bool raw_hosts = false;
+  // Two devices, so that what one has can move to the other.
+  bool two_devices = false;
 };
 
 class Cluster {
@@ -71,6 +73,8 @@ class Cluster {
   void PowerOffAndConfirm(HostSim& host);
   // As `weft host fence --force`, once: of a host that has an agent.
   void FenceByHand(const HostSim& host);
+  // An administrator drains the device and, some time later, does not want that any more.
+  void DrainForAWhile(const PoolDevice& device);
 
   // Does `fault` every now and then until the faults are over.
   void NowAndThen(absl::Duration pause_max, std::function<void()> fault);
@@ -96,6 +100,7 @@ class Cluster {
   // What a fence agent has the power switch do.
   void CyclePower(HostSim& host);
   void ConfirmPowerOff(HostSim& host, int attempts);
+  void UndrainUntilDone(const PoolDevice& device);
   void CallFenceHost(v1::FenceHostRequest request, const HostSim& host,
                      std::function<void(bool ok)> done);
   // Every host has the pool's devices, and no copies. One that cannot tell whether it has a lost
@@ -129,6 +134,7 @@ class Cluster {
   std::vector<std::unique_ptr<ClientSim>> clients_;
   uint64_t last_client_ = 0;
   uint64_t last_fence_request_ = 0;
+  uint64_t last_drain_request_ = 0;
   bool pool_created_ = false;
   bool faults_over_ = false;
   std::vector<std::shared_ptr<std::function<void()>>> undos_;

@@ -62,6 +62,28 @@ void Cluster::ConfirmPowerOff(HostSim& host, int attempts) {
   });
 }
 
+void Cluster::DrainForAWhile(const PoolDevice& device) {
+  v1::DrainDeviceRequest request;
+  request.set_name(FormatDeviceName(device.id));
+  request.set_revoke(rng_.OneIn(2));
+  request.set_request_id(absl::StrCat("drain-", ++last_drain_request_));
+  CoordinatorSim& any = *coordinators_[rng_.Below(coordinators_.size())];
+  CallCoordinator(network_, kAdmin, any, {}, Method::kDrainDevice, request.SerializeAsString(),
+                  absl::Seconds(2), alive_, [](const absl::StatusOr<std::string>&) {});
+  UndoAfter(rng_.Between(absl::Seconds(1), absl::Seconds(15)),
+            [this, &device] { UndrainUntilDone(device); });
+}
+
+void Cluster::UndrainUntilDone(const PoolDevice& device) {
+  v1::UndrainDeviceRequest request;
+  request.set_name(FormatDeviceName(device.id));
+  request.set_request_id(absl::StrCat("drain-", ++last_drain_request_));
+  CallUntilDone(Method::kUndrainDevice, request.SerializeAsString(),
+                [](const absl::StatusOr<std::string>& result) {
+                  return result.ok() || absl::IsFailedPrecondition(result.status());
+                });
+}
+
 void Cluster::CallUntilDone(Method method, const std::string& request,
                             std::function<bool(const absl::StatusOr<std::string>&)> done) {
   const auto again = [this, method, request, done] {

@@ -6,6 +6,7 @@
 
 #include "google/protobuf/empty.pb.h"
 #include "server/core/devices.h"
+#include "server/core/drain.h"
 #include "server/core/fencing.h"
 #include "server/core/grants.h"
 #include "server/core/pools.h"
@@ -133,6 +134,16 @@ void CoordinatorSim::Handle(const CallerClaims& claims, Method method, const std
            [](const State& s, const Now&, const v1::ListDevicesRequest& r) {
              return ListDevices(s, r);
            });
+      break;
+    case Method::kDrainDevice:
+      mutation("DrainDevice", Access::kAdmin, Call<v1::DrainDeviceRequest, v1::Device>(),
+               [](State& s, const Context& c, const Caller&, const v1::DrainDeviceRequest& r,
+                  Changes& changes) { return DrainDevice(s, c, r, changes); });
+      break;
+    case Method::kUndrainDevice:
+      mutation("UndrainDevice", Access::kAdmin, Call<v1::UndrainDeviceRequest, v1::Device>(),
+               [](State& s, const Context& c, const Caller&, const v1::UndrainDeviceRequest& r,
+                  Changes& changes) { return UndrainDevice(s, c, r, changes); });
       break;
   }
 }

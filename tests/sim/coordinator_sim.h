@@ -39,6 +39,8 @@ enum class Method {
   kFenceHost,
   kGetDevice,
   kListDevices,
+  kDrainDevice,
+  kUndrainDevice,
 };
 
 // One of the machines that can be the coordinator. It is one while it runs.

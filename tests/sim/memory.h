@@ -54,7 +54,11 @@ class Memory {
   // What was there before anybody.
   void Fill(uint64_t line, const Line& value) { lines_[line] = value; }
   // As a power cut.
-  void Forget() { lines_.clear(); }
+  void Forget() {
+    lines_.clear();
+    forgot_ = true;
+  }
+  bool forgot() const { return forgot_; }
 
   // The first line in [first, last) that is not zero; `last` if there is none.
   uint64_t FirstNonZero(uint64_t first, uint64_t last) const;
@@ -73,6 +77,7 @@ class Memory {
   const Watch watch_;
   std::map<uint64_t, Line> lines_;
   std::set<uint64_t> poisoned_;
+  bool forgot_ = false;
 };
 
 // The lines of one memory in one host's caches, where the fabric does not keep them

@@ -43,6 +43,10 @@ class RawDevice final : public Device {
   absl::Status Scrub(ByteOffset offset, ByteCount length, Token) override {
     return ZeroAs(Writer::Kind::kScrub, offset, length);
   }
+  absl::Status CopyIn(ByteOffset offset, absl::Span<const uint8_t> bytes, Token) override {
+    if (absl::Status s = Reach(); !s.ok()) return s;
+    return memory_->WriteBytes(By(Writer::Kind::kScrub), offset, bytes);
+  }
   absl::StatusOr<UniqueFd> OpenForClient(Access access) override {
     if (absl::Status s = Reach(); !s.ok()) return s;
     if (raw_ == nullptr) return Missing(name_);

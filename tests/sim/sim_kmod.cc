@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
@@ -51,21 +52,37 @@ class SimDevice final : public Device {
     return Scrub(offset, length, kFormatToken);
   }
   absl::Status Scrub(ByteOffset offset, ByteCount length, Token token) override {
+    return WithScratch(offset, length, token, Access::kReadWrite,
+                       [&](SegmentId scratch, ByteOffset at) {
+                         return kmod_.ZeroSegment(scratch, token, at, length);
+                       });
+  }
+  absl::Status CopyOut(ByteOffset offset, absl::Span<uint8_t> out, Token token) override {
+    return WithScratch(
+        offset, ByteCount(out.size()), token, Access::kReadOnly,
+        [&](SegmentId scratch, ByteOffset at) { return kmod_.ReadSegment(scratch, at, out); });
+  }
+  absl::Status CopyIn(ByteOffset offset, absl::Span<const uint8_t> bytes, Token token) override {
+    return WithScratch(
+        offset, ByteCount(bytes.size()), token, Access::kReadWrite,
+        [&](SegmentId scratch, ByteOffset at) { return kmod_.WriteSegment(scratch, at, bytes); });
+  }
+  absl::StatusOr<UniqueFd> OpenForClient(Access) override { return Missing(info_.name); }
+
+ private:
+  absl::Status WithScratch(ByteOffset offset, ByteCount length, Token token, Access access,
+                           absl::FunctionRef<absl::Status(SegmentId, ByteOffset)> body) {
     WEFT_CHECK(length <= kMaxPiece, length.value());
     const uint64_t begin = offset.value() / kUnit * kUnit;
     const uint64_t end = (offset.value() + length.value() + kUnit - 1) / kUnit * kUnit;
     const SegmentId scratch(kFirstScrubSegment | device_.value() << 40 | begin / kUnit);
     const KmodRun run{{{device_, ByteOffset(begin), ByteCount(end - begin)}}, ByteCount(0)};
-    absl::Status created = kmod_.CreateSegment(scratch, token, Access::kReadWrite, {run});
+    absl::Status created = kmod_.CreateSegment(scratch, token, access, {run});
     if (!created.ok()) return created;
-    absl::Status zeroed =
-        kmod_.ZeroSegment(scratch, token, ByteOffset(offset.value() - begin), length);
+    absl::Status done = body(scratch, ByteOffset(offset.value() - begin));
     const absl::Status destroyed = kmod_.DestroySegment(scratch, token);
-    return zeroed.ok() ? destroyed : zeroed;
+    return done.ok() ? destroyed : done;
   }
-  absl::StatusOr<UniqueFd> OpenForClient(Access) override { return Missing(info_.name); }
-
- private:
   absl::StatusOr<Memory*> Reach() {
     const auto it = kmod_.devices_.find(device_);
     if (it == kmod_.devices_.end() || it->second.info.dead) return Missing(info_.name);
@@ -250,6 +267,23 @@ absl::Status SimKmod::ZeroSegment(SegmentId segment, Token token, ByteOffset off
   const Writer writer{Writer::Kind::kScrub, host_, SegmentId(), Token()};
   place->device->memory->Zero(writer, place->line, place->line + length.value() / kLineBytes);
   return absl::OkStatus();
+}
+
+// read(2) and write(2) of a segment's file go past the caches.
+
+absl::Status SimKmod::ReadSegment(SegmentId segment, ByteOffset offset, absl::Span<uint8_t> out) {
+  const std::optional<Place> place = Locate(segments_.at(segment), offset.value() / kLineBytes);
+  if (!place) return Missing("the device");
+  return place->device->memory->ReadBytes(ByteOffset(place->line * kLineBytes), out);
+}
+
+absl::Status SimKmod::WriteSegment(SegmentId segment, ByteOffset offset,
+                                   absl::Span<const uint8_t> bytes) {
+  if (world_.bugs.skip_copy) return absl::OkStatus();
+  const std::optional<Place> place = Locate(segments_.at(segment), offset.value() / kLineBytes);
+  if (!place) return Missing("the device");
+  const Writer writer{Writer::Kind::kScrub, host_, SegmentId(), Token()};
+  return place->device->memory->WriteBytes(writer, ByteOffset(place->line * kLineBytes), bytes);
 }
 
 absl::StatusOr<std::vector<KmodHandleInfo>> SimKmod::ListHandles(SegmentId segment) {

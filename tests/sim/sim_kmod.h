@@ -129,6 +129,8 @@ class SimKmod final : public Kmod {
   // Null: no access under this handle now.
   const Handle* Live(HandleId handle, Access access) const;
   std::optional<Place> Locate(const Segment& segment, uint64_t line);
+  absl::Status ReadSegment(SegmentId segment, ByteOffset offset, absl::Span<uint8_t> out);
+  absl::Status WriteSegment(SegmentId segment, ByteOffset offset, absl::Span<const uint8_t> bytes);
   Cache& CacheOf(const DeviceEntry& device);
   void WriteBackSegment(SegmentId segment);
   void WriteBackRun(const KmodRun& run);

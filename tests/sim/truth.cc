@@ -35,6 +35,22 @@ bool Exclude(const v1::Segment& segment, const v1::Grant& a, const v1::Grant& b)
   }
 }
 
+using Unit = std::pair<DeviceId, uint64_t>;
+
+// In the order of its extents.
+std::vector<Unit> UnitsOf(const v1::Segment& segment) {
+  std::vector<Unit> units;
+  for (const v1::Run& run : segment.runs()) {
+    for (const v1::Extent& extent : run.extents()) {
+      const uint64_t first = extent.offset_bytes() / kUnit;
+      for (uint64_t i = 0; i < extent.length_bytes() / kUnit; ++i) {
+        units.emplace_back(*ParseDeviceName(extent.device()), first + i);
+      }
+    }
+  }
+  return units;
+}
+
 }  // namespace
 
 void Truth::SetMemory(const DeviceId& device, const std::shared_ptr<Memory>& memory) {
@@ -49,9 +65,12 @@ const store::v1::DeviceRecord* Truth::FindDevice(const DeviceId& device) const {
 
 void Truth::Apply(const Transaction& transaction) {
   newest_before_.clear();
+  moves_.clear();
+  moved_to_.clear();
   for (const Mutation& mutation : transaction.mutations) {
     ApplyOne(mutation.key, mutation.value ? &*mutation.value : nullptr);
   }
+  for (const Move& move : moves_) CheckMove(move);
   if (std::exchange(bytes_changed_, false)) CheckBytes();
   if (std::exchange(grants_changed_, false)) CheckExclusion();
 }
@@ -89,8 +108,8 @@ void Truth::ApplyGrant(const std::string& key, const std::string* value) {
   const Token token = TokenOf(record.grant().token());
   const bool is_new = tokens_.insert(token).second;
   if (token == before) return;
-  Token& newest = newest_grant_[segment];
-  const Token newest_before = newest_before_.emplace(segment, newest).first->second;
+  Token& newest = newest_grant_[OriginOf(segment)];
+  const Token newest_before = newest_before_.emplace(OriginOf(segment), newest).first->second;
   if (token <= newest_before || !is_new) {
     world_.Fail(3, absl::StrCat("the grant of segment ", segment.value(), " to ", host,
                                 " has token ", Text(token), "; there was ", Text(newest)));
@@ -107,7 +126,10 @@ void Truth::ApplyScrub(const std::string& key, const std::string* value) {
   }
   store::v1::ScrubRecord& record = scrubs_[id];
   const Token before = TokenOf(record.token());
+  const bool was_copy = record.has_copy();
   record.ParseFromString(*value);
+  if (!was_copy && record.has_copy()) world_.Probe("copy begun");
+  if (was_copy && !record.has_copy()) world_.Probe("copy given up");
   const Token token = TokenOf(record.token());
   tokens_.insert(token);
   if (record.host().empty() || token == before) return;
@@ -132,7 +154,16 @@ void Truth::ApplySegment(const std::string& key, const std::string* value) {
   store::v1::SegmentRecord record;
   record.ParseFromString(*value);
   const SegmentId id(record.segment().id());
-  if (known != segment_by_key_.end() && known->second != id) segments_.erase(known->second);
+  if (known != segment_by_key_.end() && known->second != id) {
+    // Else another was made under the name of one that was deleted, in one transaction.
+    const v1::Segment& before = segments_.at(known->second).segment();
+    if (before.create_time_unix_ms() == record.segment().create_time_unix_ms()) {
+      world_.Probe("segment moved");
+      origins_[id] = OriginOf(known->second);
+      moves_.push_back({before, record.segment()});
+    }
+    segments_.erase(known->second);
+  }
   if (!segments_.contains(id) && !segment_ids_.insert(id).second) {
     world_.Fail(4, absl::StrCat("the id of segment ", id.value(), " is used again"));
   }
@@ -248,6 +279,8 @@ void Truth::CheckBytes() {
     if (record.device().state() == v1::DEVICE_LOST || record.device().pool().empty()) continue;
     for (uint64_t unit = 0; unit < units.size(); ++unit) {
       if (units[unit] == before[unit]) continue;
+      if (IsSegmentsStill(before[unit], units[unit]) || moved_to_.contains({device, unit}))
+        continue;
       if (units[unit].kind == Owner::Kind::kSegment) {
         CheckZero(device, unit, absl::StrCat("is given to segment ", units[unit].id));
       } else if (before[unit].kind == Owner::Kind::kScrub &&
@@ -261,6 +294,42 @@ void Truth::CheckBytes() {
     }
   }
   units_ = std::move(now);
+}
+
+SegmentId Truth::OriginOf(SegmentId segment) const {
+  const auto found = origins_.find(segment);
+  return found == origins_.end() ? segment : found->second;
+}
+
+bool Truth::IsSegmentsStill(const Owner& before, const Owner& now) const {
+  return before.kind == Owner::Kind::kSegment && now.kind == Owner::Kind::kSegment &&
+         OriginOf(SegmentId(before.id)) == OriginOf(SegmentId(now.id));
+}
+
+void Truth::CheckMove(const Move& move) {
+  const std::vector<Unit> from = UnitsOf(move.before);
+  const std::vector<Unit> to = UnitsOf(move.after);
+  const std::string name = move.after.name();
+  if (from.size() != to.size()) return world_.Fail(4, name + " has another size since it moved");
+  for (size_t i = 0; i < to.size(); ++i) {
+    if (from[i] == to[i]) continue;
+    moved_to_.insert(to[i]);
+    const Memory& source = *memory_.at(from[i].first);
+    const Memory& target = *memory_.at(to[i].first);
+    if (source.forgot() || target.forgot()) continue;
+    for (uint64_t line = 0; line < kLinesPerUnit; ++line) {
+      const uint64_t old_line = from[i].second * kLinesPerUnit + line;
+      const uint64_t new_line = to[i].second * kLinesPerUnit + line;
+      if (source.At(old_line) == target.At(new_line)) continue;
+      return world_.Fail(4, absl::StrCat(name, " moved, and line ", line, " of its unit ", i,
+                                         " is not what it was"));
+    }
+    const std::string host =
+        dirty_host_(source, from[i].second * kLinesPerUnit, (from[i].second + 1) * kLinesPerUnit);
+    if (!host.empty()) {
+      world_.Fail(4, absl::StrCat(name, " moved, and ", host, " has yet to write lines back"));
+    }
+  }
 }
 
 void Truth::CheckZero(const DeviceId& device, uint64_t unit, const std::string& why) {
@@ -352,7 +421,7 @@ void Truth::OnRead(const Memory& memory, const Writer& reader, uint64_t line, co
   JudgeClient(memory, reader, line, false);
   uint64_t stamp = 0;
   std::memcpy(&stamp, value.data(), sizeof(stamp));
-  if (stamp != 0 && stamp != reader.segment.value()) {
+  if (stamp != 0 && OriginOf(SegmentId(stamp)) != OriginOf(reader.segment)) {
     world_.Fail(5,
                 absl::StrCat(reader.host, " reads in segment ", reader.segment.value(),
                              " what was written to segment ", stamp, ": ", Describe(memory, line)));

@@ -43,6 +43,9 @@ class Truth {
   // A grant or a scrub with this token leaves the coordinator.
   void OnTokenLeaves(const Token& token);
 
+  // A segment that moved has another id each time: the first.
+  SegmentId OriginOf(SegmentId segment) const;
+
   // ---- What is durable, for the end of a run
 
   size_t grants() const { return grants_.size(); }
@@ -66,6 +69,10 @@ class Truth {
   };
   // By unit of 2 MiB.
   using Units = std::vector<Owner>;
+  struct Move {
+    v1::Segment before;
+    v1::Segment after;
+  };
 
   void ApplyOne(const std::string& key, const std::string* value);
   void ApplyGrant(const std::string& key, const std::string* value);
@@ -78,6 +85,9 @@ class Truth {
   void CheckBytes();
   void Take(std::map<DeviceId, Units>& units, const v1::Extent& extent, const Owner& owner);
   void CheckZero(const DeviceId& device, uint64_t unit, const std::string& why);
+  // What a segment has at its new place is what it had.
+  void CheckMove(const Move& move);
+  bool IsSegmentsStill(const Owner& before, const Owner& now) const;
 
   bool Holds(const Writer& writer, bool write) const;
   const Owner* OwnerOf(const Memory& memory, uint64_t line) const;
@@ -98,6 +108,10 @@ class Truth {
   std::map<DeviceId, store::v1::DeviceRecord> devices_;
   std::map<std::pair<DeviceId, std::string>, store::v1::AttachmentRecord> attachments_;
   std::map<DeviceId, Units> units_;
+  // Of the transaction that is being applied.
+  std::vector<Move> moves_;
+  std::set<std::pair<DeviceId, uint64_t>> moved_to_;
+  std::map<SegmentId, SegmentId> origins_;
   bool bytes_changed_ = false;
   bool grants_changed_ = false;
 

@@ -58,6 +58,10 @@ const std::vector<Workload>& AllWorkloads() {
       {"device-clones", StartDeviceClones, {"device is a copy"}},
       {"device-losses", StartDeviceLosses, {"device lost its contents"}},
       {"poison", StartPoison, {"memory turned bad"}},
+      {"device-drains",
+       StartDeviceDrains,
+       {"copy begun", "copy given up", "segment moved"},
+       [](ClusterConfig& config) { config.two_devices = true; }},
   };
   return all;
 }

@@ -35,6 +35,12 @@ void StartDeviceMoves(Cluster& cluster) {
   });
 }
 
+void StartDeviceDrains(Cluster& cluster) {
+  cluster.NowAndThen(absl::Seconds(8), [&cluster] {
+    cluster.DrainForAWhile(cluster.devices()[cluster.rng().Below(cluster.devices().size())]);
+  });
+}
+
 void StartDeviceClones(Cluster& cluster) {
   cluster.NowAndThen(absl::Seconds(10), [&cluster] {
     HostSim& host = cluster.AnyHost();

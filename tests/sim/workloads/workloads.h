@@ -45,6 +45,8 @@ void StartDeviceMoves(Cluster& cluster);
 void StartDeviceClones(Cluster& cluster);
 // A device loses its contents, and its label says so.
 void StartDeviceLosses(Cluster& cluster);
+// A device is drained for a while: what it has is copied to the other.
+void StartDeviceDrains(Cluster& cluster);
 // Lines of memory turn bad.
 void StartPoison(Cluster& cluster);
 
