@@ -314,6 +314,7 @@ void GrantTable::Decide(SegmentId segment, HostGrant& grant, BootTime now, Grant
   }
   if (!connected_) return;
   grant.release_called = true;
+  grant.release_token = TokenOf(grant.assignment.grant());
   StartReleasing(grant);
   actions.release.push_back(segment);
 }
@@ -379,13 +380,15 @@ void GrantTable::EndRelease(SegmentId segment, const v1::Token& token, bool rele
   const auto it = grants_.find(segment);
   if (it == grants_.end() || !it->second.release_called) return;
   HostGrant& grant = it->second;
-  if (TokenOf(grant.assignment.grant()) != Token{token.epoch(), token.counter()}) return;
-  if (released) {
+  if (grant.release_token != Token{token.epoch(), token.counter()}) return;
+  const bool newer = TokenOf(grant.assignment.grant()) != grant.release_token;
+  if (released && !newer) {
     Forget(it);
     return;
   }
+  // A newer one came meanwhile, of an acquire that the coordinator saw twice: it is released, too.
   grant.release_called = false;
-  grant.not_before = now + options_.retry_interval;
+  if (!newer) grant.not_before = now + options_.retry_interval;
   Touch(segment);
 }
 

@@ -162,6 +162,7 @@ class GrantTable {
     // From the first attempt on: there is no way back.
     bool releasing = false;
     bool release_called = false;
+    Token release_token;  // what it was called for
     // Raised when a handle is given or is over: an inspection begun before says nothing.
     uint64_t opens = 0;
     uint64_t opens_at_inspection = 0;

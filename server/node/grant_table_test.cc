@@ -282,6 +282,21 @@ TEST_F(GrantTableTest, AGrantOfAnEarlierRunWaitsForItsClientThenIsInspected) {
   EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
 }
 
+// The coordinator saw the acquire twice, the second time after the release.
+TEST_F(GrantTableTest, AGrantThatComesWhileTheOneBeforeItIsReleasedIsReleasedToo) {
+  table_.Apply(Listed(5, /*whole=*/true));
+  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+  v1::Assignments again = Listed(6, /*whole=*/false);
+  again.mutable_upserts(0)->mutable_grant()->mutable_grant()->mutable_token()->set_counter(99);
+  table_.Apply(again);
+  EndRelease(true);
+  EXPECT_TRUE(table_.IsReleasing(kName));
+  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+  v1::Token token = again.upserts(0).grant().grant().token();
+  table_.EndRelease(kSegment, token, true, now_);
+  EXPECT_EQ(table_.grants(), 0u);
+}
+
 // An earlier run of the daemon released it, and was killed before it had an answer.
 TEST_F(GrantTableTest, AGrantThatNobodyLeftIsReleasedBeforeItIsUsed) {
   table_.Apply(Listed(5, /*whole=*/true));
