@@ -275,7 +275,7 @@ absl::Duration Tick(State& state, const Context& context, Changes& changes) {
       overdue = id;
     }
   }
-  if (overdue.empty() || first >= context.now.monotonic) {
+  if (overdue.empty() || first > context.now.monotonic) {
     return more ? context.now.monotonic : first;
   }
   state.hosts.at(overdue).session.reset();

@@ -58,6 +58,21 @@ TEST_F(SessionsTest, ExpiresAfterTtlAndBoundAndDrift) {
   EXPECT_EQ(ReasonOf(RenewNow("a")), v1::SESSION_EXPIRED);
 }
 
+// Else the next Tick would be due at once, again and again, for as long as a clock stands still.
+TEST_F(SessionsTest, ExpiresAtTheMomentThatTickNames) {
+  cluster_.RegisterHost("a");
+  const auto tick = [this] {
+    return cluster_.Run([](State& state, const Context& context, Changes& changes) {
+      return Tick(state, context, changes);
+    });
+  };
+  cluster_.Advance(absl::Milliseconds(11'000));
+  cluster_.Advance(tick() - cluster_.now.monotonic);
+  tick();
+  EXPECT_EQ(Get("a").state(), v1::HOST_DOWN);
+  EXPECT_GT(tick(), cluster_.now.monotonic);
+}
+
 TEST_F(SessionsTest, ARestartedCoordinatorExpiresNobodyBeforeAWholeLease) {
   cluster_.RegisterHost("a");
   cluster_.Advance(absl::Seconds(10));
