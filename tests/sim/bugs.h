@@ -48,6 +48,8 @@ struct Bugs {
   bool ignore_fence_policy = false;
   // Leases are enough for hosts that cannot revoke.
   bool trust_timer = false;
+  // The coordinator is due again as soon as it has done what was due.
+  bool due_at_once = false;
 };
 
 struct BugName {
@@ -76,6 +78,7 @@ inline const std::vector<BugName>& AllBugs() {
       {"fence_nothing", &Bugs::fence_nothing},
       {"ignore_fence_policy", &Bugs::ignore_fence_policy},
       {"trust_timer", &Bugs::trust_timer},
+      {"due_at_once", &Bugs::due_at_once},
   };
   return all;
 }

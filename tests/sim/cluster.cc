@@ -14,6 +14,8 @@ namespace {
 
 constexpr uint64_t kUnit = kExtentUnit.value();
 constexpr uint64_t kLinesPerUnit = kUnit / kLineBytes;
+// A whole run has some ten thousand.
+constexpr uint64_t kMostTasksAtOneInstant = 100'000;
 
 CoreOptions MakeCoreOptions(World& world, const SimAgents& agents, absl::Duration ttl) {
   CoreOptions options;
@@ -218,6 +220,8 @@ void Cluster::StartLoad() {
 void Cluster::RunFor(absl::Duration time) {
   const absl::Duration end = world_.loop.now() + time;
   while (!world_.failed && world_.loop.RunOne(end)) {
+    if (world_.loop.tasks_run_now() < kMostTasksAtOneInstant) continue;
+    world_.Fail(0, "something is done again and again, and time stands still");
   }
 }
 

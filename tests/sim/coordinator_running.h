@@ -94,7 +94,8 @@ struct CoordinatorSim::Running final : public RunnerObserver {
     }
     const MonotonicTime due = runner.NextDue();
     if (due == MonotonicTime::InfiniteFuture()) return;
-    Wake(machine.clock_.ToLoop(BootTime(due.since_start())));
+    Wake(machine.world_.bugs.due_at_once ? machine.world_.loop.now()
+                                         : machine.clock_.ToLoop(BootTime(due.since_start())));
   }
 
   void Submit(Lane lane, Command command) {

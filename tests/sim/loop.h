@@ -21,6 +21,8 @@ class Loop {
   // Since the beginning of the run.
   absl::Duration now() const { return now_; }
   uint64_t tasks_run() const { return run_; }
+  // How many of them at this instant.
+  uint64_t tasks_run_now() const { return run_now_; }
 
   void At(absl::Duration when, Task task) {
     tasks_.emplace(std::make_pair(when < now_ ? now_ : when, ++posted_), std::move(task));
@@ -33,10 +35,12 @@ class Loop {
       now_ = end;
       return false;
     }
+    if (now_ != tasks_.begin()->first.first) run_now_ = 0;
     now_ = tasks_.begin()->first.first;
     Task task = std::move(tasks_.begin()->second);
     tasks_.erase(tasks_.begin());
     ++run_;
+    ++run_now_;
     task();
     return true;
   }
@@ -45,6 +49,7 @@ class Loop {
   absl::Duration now_;
   uint64_t posted_ = 0;
   uint64_t run_ = 0;
+  uint64_t run_now_ = 0;
   std::map<std::pair<absl::Duration, uint64_t>, Task> tasks_;
 };
 
