@@ -310,8 +310,9 @@ void Truth::CheckMove(const Move& move) {
   const std::vector<Unit> from = UnitsOf(move.before);
   const std::vector<Unit> to = UnitsOf(move.after);
   const std::string name = move.after.name();
-  if (from.size() != to.size()) return world_.Fail(4, name + " has another size since it moved");
-  for (size_t i = 0; i < to.size(); ++i) {
+  // The transaction can have grown it besides.
+  if (from.size() > to.size()) return world_.Fail(4, name + " is shorter since it moved");
+  for (size_t i = 0; i < from.size(); ++i) {
     if (from[i] == to[i]) continue;
     moved_to_.insert(to[i]);
     const Memory& source = *memory_.at(from[i].first);
