@@ -93,9 +93,7 @@ class CoreProperties : public testing::TestWithParam<uint64_t> {
     (void)Run(command, request);
   }
   void Report(const std::string& host, const v1::NodeMessage& message) {
-    (void)cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return TakeReport(state, context, host, cluster_.sessions[host], message, changes);
-    });
+    (void)cluster_.Report(host, message);
   }
 
   // The units of the first `bytes` of `extents`, in the memory that the host has.

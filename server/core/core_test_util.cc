@@ -57,6 +57,12 @@ void TestCluster::Commit(Changes changes) {
   }
 }
 
+absl::Status TestCluster::Report(const std::string& host, const v1::NodeMessage& message) {
+  return Run([&](State& state, const Context& context, Changes& changes) {
+    return TakeReport(state, context, host, sessions[host], message, changes);
+  });
+}
+
 void TestCluster::Restart() {
   const bool is_new = store.empty();
   Changes changes;
@@ -123,10 +129,7 @@ v1::Register TestCluster::RegisterRequest(const std::string& host, int boot, int
 }
 
 absl::StatusOr<v1::Registered> TestCluster::TryRegister(const v1::Register& request) {
-  absl::StatusOr<v1::Registered> registered =
-      Run([&](State& state, const Context& context, Changes& changes) {
-        return Register(state, context, request, changes);
-      });
+  absl::StatusOr<v1::Registered> registered = Call(Register, request);
   if (!registered.ok()) return registered;
   sessions[request.host_id()] = registered->session_id();
   assigned[request.host_id()].clear();
@@ -201,9 +204,7 @@ void TestCluster::Settle() {
       for (const auto& [key, assignment] : by_key) {
         v1::NodeMessage report;
         if (!Work(host, assignment, report)) continue;
-        const absl::Status taken = Run([&](State& state, const Context& context, Changes& changes) {
-          return TakeReport(state, context, host, sessions[host], report, changes);
-        });
+        const absl::Status taken = Report(host, report);
         ASSERT_TRUE(taken.ok()) << taken;
         worked = true;
       }
@@ -215,9 +216,7 @@ void TestCluster::MakePool(const std::string& id) {
   v1::CreatePoolRequest request;
   request.set_pool_id(id);
   for (const v1::LocalDevice& device : devices) request.add_devices("devices/" + device.uuid());
-  const auto created = Run([&](State& state, const Context& context, Changes& changes) {
-    return CreatePool(state, context, request, changes);
-  });
+  const auto created = Call(CreatePool, request);
   ASSERT_TRUE(created.ok()) << created.status();
   Settle();
 }
@@ -228,9 +227,7 @@ absl::StatusOr<v1::Segment> TestCluster::Create(const std::string& pool, const s
   request.set_parent("pools/" + pool);
   request.set_segment_id(segment);
   request.mutable_segment()->set_size_bytes(size_mib * kMi);
-  return Run([&](State& state, const Context& context, Changes& changes) {
-    return CreateSegment(state, context, request, changes);
-  });
+  return Call(CreateSegment, request);
 }
 
 absl::StatusOr<v1::AcquireGrantResponse> TestCluster::Acquire(const std::string& host,
@@ -260,9 +257,7 @@ absl::Status TestCluster::Delete(const std::string& segment, bool force) {
   v1::DeleteSegmentRequest request;
   request.set_name(segment);
   request.set_force(force);
-  return Run([&](State& state, const Context& context, Changes& changes) {
-    return DeleteSegment(state, context, request, changes);
-  });
+  return Call(DeleteSegment, request);
 }
 
 void TestCluster::Advance(absl::Duration duration) {

@@ -40,6 +40,17 @@ class TestCluster {
     return result;
   }
 
+  // The same for what an administrator asks for: `command(State&, const Context&, request,
+  // Changes&)`.
+  template <typename Command, typename Request>
+  auto Call(Command command, const Request& request) {
+    return Run([&](State& state, const Context& context, Changes& changes) {
+      return command(state, context, request, changes);
+    });
+  }
+  // And for what `host` says in its session.
+  absl::Status Report(const std::string& host, const v1::NodeMessage& message);
+
   // Throws away the state in memory and loads it again from the committed records.
   void Restart();
   // Goes on from what was durable once, as a coordinator does that was restored from it.

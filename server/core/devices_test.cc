@@ -369,12 +369,7 @@ TEST(DevicesTest, BytesOfALostDeviceAreQuarantinedAndNotTaken) {
   extent.set_device(device);
   extent.set_offset_bytes(2 << 20);
   extent.set_length_bytes(2 << 20);
-  EXPECT_EQ(ReasonOf(cluster
-                         .Run([&](State& state, const Context& context, Changes& changes) {
-                           return CreateSegment(state, context, request, changes);
-                         })
-                         .status()),
-            v1::IN_USE);
+  EXPECT_EQ(ReasonOf(cluster.Call(CreateSegment, request).status()), v1::IN_USE);
 }
 
 TEST(DevicesTest, TheClusterKnowsOnlySoManyDevices) {

@@ -26,9 +26,7 @@ class DrainTest : public testing::Test {
   auto Run(Command command, const std::string& name) {
     Request request;
     request.set_name(name);
-    return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return command(state, context, request, changes);
-    });
+    return cluster_.Call(command, request);
   }
   absl::StatusOr<v1::Host> Drain(const std::string& host) {
     auto drained = Run<v1::DrainHostRequest>(DrainHost, "hosts/" + host);
@@ -102,11 +100,7 @@ TEST_F(DrainTest, AThousandGrantsAreTakenBackInTransactionsOfABoundedSize) {
   v1::AddDeviceRequest add;
   add.set_pool("pools/fam");
   add.set_device("devices/" + cluster_.devices.back().uuid());
-  ASSERT_TRUE(cluster_
-                  .Run([&](State& state, const Context& context, Changes& changes) {
-                    return AddDevice(state, context, add, changes);
-                  })
-                  .ok());
+  ASSERT_TRUE(cluster_.Call(AddDevice, add).ok());
   cluster_.Settle();
   for (int i = 0; i < 500; ++i) {
     const std::string name = "s" + std::to_string(i);

@@ -40,9 +40,7 @@ class FencingTest : public testing::Test {
     request.set_pool_id(id);
     request.mutable_pool()->set_fencing(fencing);
     request.add_devices("devices/" + cluster_.devices[device].uuid());
-    const auto created = cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return CreatePool(state, context, request, changes);
-    });
+    const auto created = cluster_.Call(CreatePool, request);
     ASSERT_TRUE(created.ok()) << created.status();
     EXPECT_EQ(created->fencing(), fencing);
   }
@@ -69,9 +67,7 @@ class FencingTest : public testing::Test {
     request.set_name("hosts/" + host);
     request.set_force(force);
     request.set_confirm_powered_off(confirm);
-    return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return FenceHost(state, context, request, changes);
-    });
+    return cluster_.Call(FenceHost, request);
   }
   void Report(const FenceOrder& order, const std::string& failure = "") {
     (void)cluster_.Run([&](State& state, const Context& context, Changes& changes) {

@@ -81,7 +81,7 @@ class Comparison {
         ExpectedAfter(asked.after_segment_id(), found_.through_segment_id());
     for (const auto& [id, segment] : there) CompareOne(id, expected[id], *segment);
     for (const auto& [id, one] : expected) {
-      if (!there.contains(id)) GrantMissing(id, one, "weftd has no grant");
+      if (!there.contains(id)) GrantMissing(id, one);
     }
   }
 
@@ -108,7 +108,7 @@ class Comparison {
 
   void CompareOne(SegmentId id, const Expected& expected, const v1::HostSegment& segment) {
     if (!segment.has_grant()) {
-      if (expected.grant != nullptr) GrantMissing(id, expected, "weftd has no grant");
+      if (expected.grant != nullptr) GrantMissing(id, expected);
       if (segment.has_kernel()) KernelUnknown(id, segment);
       return;
     }
@@ -138,13 +138,10 @@ class Comparison {
   void CompareKernel(SegmentId id, const v1::HostSegment& segment) {
     if (!segment.has_kernel()) {
       if (segment.handles() == 0) return;
-      Finding finding = Make(v1::HANDLE_WITHOUT_SEGMENT, id, segment.grant().segment());
-      finding.recorded = Text(segment.grant());
-      finding.found = absl::StrCat("clients have ", segment.handles(),
-                                   " handles, and the kernel has no such segment");
-      finding.repair = v1::REPAIR_BY_HAND;
-      finding.remedy = "end the programs on the host that have the segment open";
-      weft::Add(finding, response_);
+      ReportByHand(v1::HANDLE_WITHOUT_SEGMENT, id, segment,
+                   absl::StrCat("clients have ", segment.handles(),
+                                " handles, and the kernel has no such segment"),
+                   "end the programs on the host that have the segment open");
       return;
     }
     const v1::KernelSegment& kernel = segment.kernel();
@@ -152,13 +149,10 @@ class Comparison {
       TokenAhead(id, segment, FromProto(kernel.last_token()), "the kernel");
     }
     if (kernel.state() == v1::KERNEL_REVOKING && kernel.pages_pinned() > 0) {
-      Finding finding = Make(v1::SEGMENT_PINNED, id, segment.grant().segment());
-      finding.recorded = Text(segment.grant());
-      finding.found = absl::StrCat("it is being taken back, and ", kernel.pages_pinned(),
-                                   " pages of it are pinned");
-      finding.repair = v1::REPAIR_BY_HAND;
-      finding.remedy = "end the programs on the host that do I/O from it, or fence the host";
-      weft::Add(finding, response_);
+      ReportByHand(v1::SEGMENT_PINNED, id, segment,
+                   absl::StrCat("it is being taken back, and ", kernel.pages_pinned(),
+                                " pages of it are pinned"),
+                   "end the programs on the host that do I/O from it, or fence the host");
       return;
     }
     const bool other_token = FromProto(kernel.token()) != FromProto(segment.grant().token()) &&
@@ -175,10 +169,10 @@ class Comparison {
     Report(v1::KERNEL_SEGMENT_UNKNOWN, id, segment, "weftd has no grant", Text(segment.kernel()));
   }
 
-  void GrantMissing(SegmentId id, const Expected& expected, const std::string& found) {
+  void GrantMissing(SegmentId id, const Expected& expected) {
     Finding finding = Make(v1::GRANT_MISSING, id, expected.grant->segment());
     finding.recorded = Text(*expected.grant);
-    finding.found = found;
+    finding.found = "weftd has no grant";
     weft::Add(finding, response_);
   }
 
@@ -199,6 +193,16 @@ class Comparison {
     Finding finding = Make(kind, id, segment.grant().segment());
     finding.recorded = recorded;
     finding.found = found;
+    weft::Add(finding, response_);
+  }
+
+  void ReportByHand(v1::DifferenceKind kind, SegmentId id, const v1::HostSegment& segment,
+                    const std::string& found, const std::string& remedy) {
+    Finding finding = Make(kind, id, segment.grant().segment());
+    finding.recorded = Text(segment.grant());
+    finding.found = found;
+    finding.repair = v1::REPAIR_BY_HAND;
+    finding.remedy = remedy;
     weft::Add(finding, response_);
   }
 

@@ -26,9 +26,7 @@ class GrantsTest : public testing::Test {
     request.set_segment_id(id);
     request.mutable_segment()->set_size_bytes(2 * kMi);
     request.mutable_segment()->set_sharing(sharing);
-    const auto segment = cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return CreateSegment(state, context, request, changes);
-    });
+    const auto segment = cluster_.Call(CreateSegment, request);
     return segment->name();
   }
   v1::Reason Refusal(const std::string& host, const std::string& segment, v1::AccessMode mode) {

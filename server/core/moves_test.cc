@@ -50,9 +50,7 @@ class MovesTest : public testing::Test {
       size += at.length_mib * kMi;
     }
     request.mutable_segment()->set_size_bytes(size);
-    const auto created = cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return CreateSegment(state, context, request, changes);
-    });
+    const auto created = cluster_.Call(CreateSegment, request);
     ASSERT_TRUE(created.ok()) << created.status();
   }
   // A device that both hosts see and that is in no pool.
@@ -67,9 +65,7 @@ class MovesTest : public testing::Test {
     v1::AddDeviceRequest request;
     request.set_pool("pools/fam");
     request.set_device(device);
-    const auto added = cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return AddDevice(state, context, request, changes);
-    });
+    const auto added = cluster_.Call(AddDevice, request);
     ASSERT_TRUE(added.ok()) << added.status();
     cluster_.Settle();
   }
@@ -89,20 +85,14 @@ class MovesTest : public testing::Test {
     v1::DrainDeviceRequest request;
     request.set_name(first_);
     request.set_revoke(revoke);
-    auto drained = cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return DrainDevice(state, context, request, changes);
-    });
+    auto drained = cluster_.Call(DrainDevice, request);
     cluster_.TickAll();
     return drained;
   }
   absl::Status Remove() {
     v1::RemoveDeviceRequest request;
     request.set_name(first_);
-    return cluster_
-        .Run([&](State& state, const Context& context, Changes& changes) {
-          return RemoveDevice(state, context, request, changes);
-        })
-        .status();
+    return cluster_.Call(RemoveDevice, request).status();
   }
   absl::StatusOr<v1::AcquireGrantResponse> Open(const std::string& host, const std::string& id) {
     return cluster_.Acquire(host, "pools/fam/segments/" + id, v1::READ_WRITE);
@@ -119,18 +109,27 @@ class MovesTest : public testing::Test {
     get.set_name(first_);
     return *GetDevice(cluster_.state(), get);
   }
+  struct Copying {
+    std::string host;  // empty: nobody
+    v1::CopyTask task;
+  };
   // The one copy that a host is assigned.
-  v1::CopyTask Copy(std::string* host = nullptr) {
-    v1::CopyTask found;
+  Copying Copy() {
+    Copying found;
     for (const auto& [id, by_key] : cluster_.assigned) {
       for (const auto& [key, assignment] : by_key) {
         if (!assignment.has_copy()) continue;
-        EXPECT_EQ(found.id(), 0u) << "two copies";
-        found = assignment.copy();
-        if (host != nullptr) *host = id;
+        EXPECT_EQ(found.host, "") << "two copies";
+        found = {id, assignment.copy()};
       }
     }
     return found;
+  }
+  // "s", of 8 MiB, is on its way off the first device.
+  Copying DrainOneSegment() {
+    Create("s", {{first_, 2, 8}});
+    EXPECT_TRUE(Drain().ok());
+    return Copy();
   }
   void Report(const std::string& host, const v1::CopyTask& task, uint64_t done_mib,
               const std::string& error = "") {
@@ -139,14 +138,7 @@ class MovesTest : public testing::Test {
     *message.mutable_copy_progress()->mutable_token() = task.token();
     message.mutable_copy_progress()->set_done_bytes(done_mib * kMi);
     message.mutable_copy_progress()->set_error(error);
-    Take(host, message);
-  }
-  void Take(const std::string& host, const v1::NodeMessage& message) {
-    const absl::Status taken =
-        cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-          return TakeReport(state, context, host, cluster_.sessions[host], message, changes);
-        });
-    EXPECT_TRUE(taken.ok()) << taken;
+    EXPECT_TRUE(cluster_.Report(host, message).ok());
   }
   int Events(v1::EventType type) const {
     int count = 0;
@@ -163,7 +155,7 @@ TEST_F(MovesTest, WhatNobodyHoldsLeavesTheDeviceAndThenTheDeviceItsPool) {
   Create("s", {{second_, 2, 4}, {first_, 10, 6}, {second_, 20, 4}});
   const uint64_t id = Get("s").id();
   ASSERT_TRUE(Drain().ok());
-  const v1::CopyTask task = Copy();
+  const v1::CopyTask task = Copy().task;
   EXPECT_EQ(task.from().offset_bytes(), 10 * kMi);
   EXPECT_EQ(task.from().length_bytes(), 6 * kMi);
   EXPECT_EQ(task.to(0).device(), second_);
@@ -199,16 +191,13 @@ TEST_F(MovesTest, AHeldSegmentIsListedWithItsHoldersAndMovesWhenTheyLetGo) {
   EXPECT_EQ(Moves()[0].holders(0).mode(), v1::READ_WRITE);
   EXPECT_EQ(Moves()[0].left_bytes(), 4 * kMi);
   ASSERT_TRUE(cluster_.Release("b", held->grant()).ok());
-  EXPECT_EQ(Copy().from().offset_bytes(), 2 * kMi) << "at once";
+  EXPECT_EQ(Copy().task.from().offset_bytes(), 2 * kMi) << "at once";
   cluster_.Settle();
   EXPECT_FALSE(IsOn("s", first_));
 }
 
 TEST_F(MovesTest, AnOpenEndsTheCopyAndWhatWasCopiedIsZeroedByTheSameHost) {
-  Create("s", {{first_, 2, 8}});
-  ASSERT_TRUE(Drain().ok());
-  std::string copier;
-  const v1::CopyTask task = Copy(&copier);
+  const auto [copier, task] = DrainOneSegment();
   Report(copier, task, 4);
   const auto held = Open("b", "s");
   ASSERT_TRUE(held.ok()) << held.status();
@@ -228,24 +217,18 @@ TEST_F(MovesTest, AnOpenEndsTheCopyAndWhatWasCopiedIsZeroedByTheSameHost) {
 }
 
 TEST_F(MovesTest, ACopyGoesOnAfterARestartOfTheCoordinator) {
-  Create("s", {{first_, 2, 8}});
-  ASSERT_TRUE(Drain().ok());
-  std::string copier;
-  const v1::CopyTask task = Copy(&copier);
+  const auto [copier, task] = DrainOneSegment();
   Report(copier, task, 4);
   cluster_.Restart();
   EXPECT_EQ(Moves()[0].copied_bytes(), 4 * kMi);
   cluster_.RegisterHost(copier);
-  EXPECT_EQ(Copy().done_bytes(), 4 * kMi);
+  EXPECT_EQ(Copy().task.done_bytes(), 4 * kMi);
   Report(copier, task, 8);
   EXPECT_FALSE(IsOn("s", first_));
 }
 
 TEST_F(MovesTest, WhenTheCopierIsGoneAnotherStartsOverElsewhere) {
-  Create("s", {{first_, 2, 8}});
-  ASSERT_TRUE(Drain().ok());
-  std::string copier;
-  const v1::CopyTask task = Copy(&copier);
+  const auto [copier, task] = DrainOneSegment();
   Report(copier, task, 4);
   // It cannot revoke: what it was to write stays its own, and the segment does not wait for it.
   cluster_.frozen = {copier};
@@ -255,23 +238,20 @@ TEST_F(MovesTest, WhenTheCopierIsGoneAnotherStartsOverElsewhere) {
   cluster_.TickAll();
   EXPECT_EQ(cluster_.state().hosts.at(copier).scrubs.size(), 1u);
   cluster_.assigned[copier].clear();
-  std::string next;
-  EXPECT_NE(Copy(&next).to(0).offset_bytes(), task.to(0).offset_bytes());
-  EXPECT_EQ(next, other);
+  const Copying next = Copy();
+  EXPECT_EQ(next.host, other);
+  EXPECT_NE(next.task.to(0).offset_bytes(), task.to(0).offset_bytes());
   cluster_.Settle();
   EXPECT_FALSE(IsOn("s", first_));
 }
 
 TEST_F(MovesTest, AHostThatLosesTheSourceZeroesWhatItWasToWrite) {
-  Create("s", {{first_, 2, 8}});
-  ASSERT_TRUE(Drain().ok());
-  std::string copier;
-  const v1::CopyTask task = Copy(&copier);
+  const auto [copier, task] = DrainOneSegment();
   v1::NodeMessage message;
   for (const v1::LocalDevice& device : cluster_.devices) {
     if ("devices/" + device.uuid() != first_) *message.mutable_devices()->add_devices() = device;
   }
-  Take(copier, message);
+  ASSERT_TRUE(cluster_.Report(copier, message).ok());
   EXPECT_TRUE(cluster_.assigned[copier].begin()->second.has_scrub());
   Report(copier, task, 8);
   EXPECT_TRUE(IsOn("s", first_));
@@ -289,11 +269,7 @@ TEST_F(MovesTest, AColumnOfAStripeStaysInOnePiece) {
   request.mutable_segment()->set_placement(v1::STRIPED);
   request.mutable_segment()->set_stripe_devices(2);
   request.mutable_segment()->set_chunk_bytes(2 * kMi);
-  ASSERT_TRUE(cluster_
-                  .Run([&](State& state, const Context& context, Changes& changes) {
-                    return CreateSegment(state, context, request, changes);
-                  })
-                  .ok());
+  ASSERT_TRUE(cluster_.Call(CreateSegment, request).ok());
   AddToPool(third);
   const v1::Segment before = Get("s");
   ASSERT_TRUE(Drain().ok());
@@ -347,13 +323,10 @@ TEST_F(MovesTest, NothingCoherentByHardwareMovesToWhatIsNot) {
 }
 
 TEST_F(MovesTest, ACopyThatFailsIsNotTriedAgainBeforeTheDrainIsAskedForAgain) {
-  Create("s", {{first_, 2, 8}});
-  ASSERT_TRUE(Drain().ok());
-  std::string copier;
-  const v1::CopyTask task = Copy(&copier);
+  const auto [copier, task] = DrainOneSegment();
   Report(copier, task, 2, "bad memory at offset 5");
   cluster_.TickAll();
-  EXPECT_EQ(Copy().id(), 0u);
+  EXPECT_EQ(Copy().host, "");
   ASSERT_EQ(Moves().size(), 1u);
   EXPECT_EQ(Moves()[0].state(), v1::MOVE_STUCK);
   EXPECT_EQ(Moves()[0].detail(), "bad memory at offset 5");
@@ -364,10 +337,7 @@ TEST_F(MovesTest, ACopyThatFailsIsNotTriedAgainBeforeTheDrainIsAskedForAgain) {
 }
 
 TEST_F(MovesTest, MemoryThatFailedKeepsASegmentWhereItIs) {
-  Create("s", {{first_, 2, 8}});
-  ASSERT_TRUE(Drain().ok());
-  std::string copier;
-  const v1::CopyTask task = Copy(&copier);
+  const auto [copier, task] = DrainOneSegment();
   v1::NodeMessage message;
   for (const v1::LocalDevice& device : cluster_.devices) {
     v1::LocalDevice& local = *message.mutable_devices()->add_devices() = device;
@@ -375,7 +345,7 @@ TEST_F(MovesTest, MemoryThatFailedKeepsASegmentWhereItIs) {
     local.add_bad_ranges()->set_offset_bytes(4 * kMi);
     local.mutable_bad_ranges(0)->set_length_bytes(4096);
   }
-  Take(copier, message);
+  ASSERT_TRUE(cluster_.Report(copier, message).ok());
   Report(copier, task, 8);  // with what the host's caches had
   cluster_.Settle();
   EXPECT_TRUE(IsOn("s", first_));
@@ -391,7 +361,7 @@ TEST_F(MovesTest, ADrainThatGoesFirstTakesSegmentsBackAndLetsOpensWait) {
   EXPECT_EQ(cluster_.assigned["b"].begin()->second.grant().grant().state(), v1::GRANT_REVOKING);
   EXPECT_EQ(ReasonOf(Open("a", "s").status()), v1::MOVING);
   ASSERT_TRUE(cluster_.Release("b", held->grant()).ok());
-  EXPECT_NE(Copy().id(), 0u);
+  EXPECT_NE(Copy().host, "");
   EXPECT_EQ(ReasonOf(Open("a", "s").status()), v1::MOVING);
   cluster_.Restart();
   EXPECT_EQ(ReasonOf(Open("a", "s").status()), v1::MOVING);
@@ -413,10 +383,7 @@ TEST_F(MovesTest, NobodyIsAskedToLetGoOfWhatHasNowhereToGo) {
 }
 
 TEST_F(MovesTest, ASegmentThatIsDeletedMeanwhileLeavesNothingBehind) {
-  Create("s", {{first_, 2, 8}});
-  ASSERT_TRUE(Drain().ok());
-  std::string copier;
-  const v1::CopyTask task = Copy(&copier);
+  const auto [copier, task] = DrainOneSegment();
   ASSERT_TRUE(cluster_.Delete("pools/fam/segments/s").ok());
   Report(copier, task, 8);
   EXPECT_TRUE(Moves().empty());
@@ -432,11 +399,7 @@ TEST_F(MovesTest, AnEndedDrainFinishesWhatIsUnderWayAndNoMore) {
   ASSERT_TRUE(Drain().ok());
   v1::UndrainDeviceRequest request;
   request.set_name(first_);
-  ASSERT_TRUE(cluster_
-                  .Run([&](State& state, const Context& context, Changes& changes) {
-                    return UndrainDevice(state, context, request, changes);
-                  })
-                  .ok());
+  ASSERT_TRUE(cluster_.Call(UndrainDevice, request).ok());
   ASSERT_TRUE(cluster_.Release("b", held->grant()).ok());
   cluster_.TickAll();
   cluster_.Settle();

@@ -11,17 +11,13 @@ namespace {
 constexpr uint64_t kMi = 1 << 20;
 
 absl::StatusOr<v1::Pool> Try(TestCluster& cluster, const v1::CreatePoolRequest& request) {
-  return cluster.Run([&](State& state, const Context& context, Changes& changes) {
-    return CreatePool(state, context, request, changes);
-  });
+  return cluster.Call(CreatePool, request);
 }
 
 absl::Status TryDelete(TestCluster& cluster, const std::string& name) {
   v1::DeletePoolRequest request;
   request.set_name(name);
-  return cluster.Run([&](State& state, const Context& context, Changes& changes) {
-    return DeletePool(state, context, request, changes);
-  });
+  return cluster.Call(DeletePool, request);
 }
 
 v1::CreatePoolRequest Request(const std::string& id) {

@@ -36,10 +36,7 @@ class QuarantineTest : public testing::Test {
       range.set_offset_bytes(offset);
       range.set_length_bytes(length);
     }
-    const absl::Status taken =
-        cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-          return TakeReport(state, context, host, cluster_.sessions[host], message, changes);
-        });
+    const absl::Status taken = cluster_.Report(host, message);
     ASSERT_TRUE(taken.ok()) << taken;
   }
   absl::StatusOr<v1::Device> Clear(std::vector<std::pair<uint64_t, uint64_t>> ranges = {}) {
@@ -50,9 +47,7 @@ class QuarantineTest : public testing::Test {
       range.set_offset_bytes(offset);
       range.set_length_bytes(length);
     }
-    return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return ClearPoison(state, context, request, changes);
-    });
+    return cluster_.Call(ClearPoison, request);
   }
   v1::Device Device() {
     v1::GetDeviceRequest request;

@@ -49,12 +49,7 @@ class RecoveryTest : public testing::Test {
     v1::FenceHostRequest request;
     request.set_name("hosts/" + host);
     request.set_confirm_powered_off(true);
-    const absl::Status status =
-        cluster_
-            .Run([&](State& state, const Context& context, Changes& changes) {
-              return FenceHost(state, context, request, changes);
-            })
-            .status();
+    const absl::Status status = cluster_.Call(FenceHost, request).status();
     cluster_.TickAll();
     return status;
   }
@@ -73,10 +68,7 @@ TEST_F(RecoveryTest, NothingIsGivenOutBeforeEveryHostWasHeardOf) {
   EXPECT_EQ(ReasonOf(cluster_.Delete("pools/fam/segments/s")), v1::RECOVERING);
   v1::DeletePoolRequest remove;
   remove.set_name("pools/fam");
-  EXPECT_EQ(ReasonOf(cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-              return DeletePool(state, context, remove, changes);
-            })),
-            v1::RECOVERING);
+  EXPECT_EQ(ReasonOf(cluster_.Call(DeletePool, remove)), v1::RECOVERING);
 
   ASSERT_TRUE(Register("a").ok());
   cluster_.Settle();

@@ -39,12 +39,7 @@ class ScrubsTest : public testing::Test {
     message.mutable_scrub_progress()->set_scrub_id(task.scrub_id());
     *message.mutable_scrub_progress()->mutable_token() = task.token();
     message.mutable_scrub_progress()->set_done_bytes(done_bytes);
-    EXPECT_TRUE(cluster_
-                    .Run([&](State& state, const Context& context, Changes& changes) {
-                      return TakeReport(state, context, host, cluster_.sessions[host], message,
-                                        changes);
-                    })
-                    .ok());
+    EXPECT_TRUE(cluster_.Report(host, message).ok());
   }
   uint64_t Free() {
     v1::GetPoolRequest get;

@@ -22,17 +22,13 @@ class SegmentsTest : public testing::Test {
   }
 
   absl::StatusOr<v1::Segment> Try(const v1::CreateSegmentRequest& request) {
-    return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return CreateSegment(state, context, request, changes);
-    });
+    return cluster_.Call(CreateSegment, request);
   }
   absl::StatusOr<v1::Segment> Grow(const std::string& name, uint64_t size_bytes) {
     v1::GrowSegmentRequest request;
     request.set_name(name);
     request.set_size_bytes(size_bytes);
-    return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return GrowSegment(state, context, request, changes);
-    });
+    return cluster_.Call(GrowSegment, request);
   }
   v1::CreateSegmentRequest Request(uint64_t size_bytes) {
     v1::CreateSegmentRequest request;

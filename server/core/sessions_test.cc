@@ -32,9 +32,7 @@ class SessionsTest : public testing::Test {
     v1::FenceHostRequest request;
     request.set_name("hosts/" + host);
     request.set_confirm_powered_off(true);
-    return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return FenceHost(state, context, request, changes);
-    });
+    return cluster_.Call(FenceHost, request);
   }
   bool Holds(const std::string& host) { return Get(host).grants() > 0; }
 

@@ -146,11 +146,7 @@ TEST_F(StraysTest, AnAdministratorTakesItBack) {
   repair.set_action(v1::REVOKE_STRAY);
   repair.set_host("hosts/a");
   repair.set_segment_id(held_.segment_id());
-  const auto run = [&] {
-    return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return Repair(state, context, repair, changes);
-    });
-  };
+  const auto run = [&] { return cluster_.Call(Repair, repair); };
   ASSERT_TRUE(run().ok());
   EXPECT_TRUE(run().ok()) << "twice is once";
   EXPECT_EQ(cluster_.assigned["a"].at("grant/1").grant().grant().state(), v1::GRANT_REVOKING);
@@ -184,11 +180,7 @@ TEST_F(StraysTest, ARebootOrAFenceEndsIt) {
   v1::FenceHostRequest request;
   request.set_name("hosts/a");
   request.set_confirm_powered_off(true);
-  ASSERT_TRUE(cluster_
-                  .Run([&](State& state, const Context& context, Changes& changes) {
-                    return FenceHost(state, context, request, changes);
-                  })
-                  .ok());
+  ASSERT_TRUE(cluster_.Call(FenceHost, request).ok());
   cluster_.Restart();  // what was begun is not forgotten
   cluster_.TickAll();
   EXPECT_EQ(Strays(), 0u);
@@ -250,11 +242,7 @@ TEST_F(StraysTest, ItsDeviceLeavesThePoolOnlyWithoutIt) {
   Recover();
   v1::DeletePoolRequest remove;
   remove.set_name("pools/fam");
-  const auto run = [&] {
-    return cluster_.Run([&](State& state, const Context& context, Changes& changes) {
-      return DeletePool(state, context, remove, changes);
-    });
-  };
+  const auto run = [&] { return cluster_.Call(DeletePool, remove); };
   EXPECT_EQ(ReasonOf(run()), v1::IN_USE);
   ASSERT_TRUE(Release().ok());
   cluster_.Settle();
@@ -277,12 +265,7 @@ TEST_F(StraysTest, TheDeviceItIsOnCannotJoinAPool) {
   v1::CreatePoolRequest create;
   create.set_pool_id("new");
   create.add_devices(device);
-  EXPECT_EQ(ReasonOf(cluster
-                         .Run([&](State& state, const Context& context, Changes& changes) {
-                           return CreatePool(state, context, create, changes);
-                         })
-                         .status()),
-            v1::IN_USE);
+  EXPECT_EQ(ReasonOf(cluster.Call(CreatePool, create).status()), v1::IN_USE);
 }
 
 }  // namespace

@@ -18,8 +18,17 @@ namespace {
 constexpr char kTicketMetadata[] = "weft-ticket";
 // Of several, one is elected in a few seconds: longer pauses would only add to that.
 constexpr BackoffOptions kBackoffOfSeveral = {.max = absl::Milliseconds(500)};
+// Keeps alive no more often than servers allow.
+constexpr ChannelTimes kTimes = {.connect = absl::Seconds(3),
+                                 .max_pause = absl::Seconds(1),
+                                 .keepalive = absl::Seconds(10),
+                                 .keepalive_timeout = absl::Seconds(10)};
 
 }  // namespace
+
+RpcClient::RpcClient(RpcClientOptions options,
+                     std::shared_ptr<grpc::ChannelCredentials> credentials)
+    : options_(std::move(options)), endpoints_(options_.address, std::move(credentials), kTimes) {}
 
 absl::StatusOr<std::unique_ptr<RpcClient>> RpcClient::Make(RpcClientOptions options) {
   if (options.tls.has_value()) {

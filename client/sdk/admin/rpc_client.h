@@ -15,12 +15,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "client/sdk/admin/endpoints.h"
 #include "client/sdk/internal/random.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/status.h"
 #include "proto/weft/v1/event.pb.h"
+#include "server/rpc/endpoints.h"
 #include "server/rpc/tls_files.h"
 
 namespace weft::sdk {
@@ -100,8 +100,7 @@ class RpcClient {
   using Attempt =
       absl::FunctionRef<grpc::Status(const std::shared_ptr<grpc::Channel>&, grpc::ClientContext&)>;
 
-  RpcClient(RpcClientOptions options, std::shared_ptr<grpc::ChannelCredentials> credentials)
-      : options_(std::move(options)), endpoints_(options_.address, std::move(credentials)) {}
+  RpcClient(RpcClientOptions options, std::shared_ptr<grpc::ChannelCredentials> credentials);
 
   // A server that does not answer in `attempt_timeout` is passed over, if there are others.
   absl::Status Repeat(Attempt attempt, absl::Duration attempt_timeout = absl::Seconds(3));

@@ -1,19 +1,19 @@
 #include "server/rpc/node/grpc_transport.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <set>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "grpc/support/time.h"
 #include "grpcpp/client_context.h"
 #include "proto/weft/v1/device.grpc.pb.h"
 #include "proto/weft/v1/grant.grpc.pb.h"
-#include "server/core/check.h"
 #include "server/core/errors.h"
 #include "server/rpc/channel.h"
 #include "server/rpc/client_credentials.h"
@@ -30,8 +30,6 @@ constexpr ChannelTimes kTimes = {.connect = absl::Seconds(3),
                                  .max_pause = absl::Milliseconds(500),
                                  .keepalive = absl::Seconds(10),
                                  .keepalive_timeout = absl::Seconds(3)};
-// Of the addresses given and those of leaders.
-constexpr size_t kMaxEndpoints = 16;
 
 }  // namespace
 
@@ -79,50 +77,21 @@ absl::Status NoAnswerOr(const absl::Status& status) {
 
 GrpcTransport::GrpcTransport(const std::vector<std::string>& addresses,
                              const std::optional<TlsFiles>& tls)
-    : tls_(tls), calls_(std::make_shared<CallSet>()) {
-  absl::MutexLock lock(&mu_);
-  for (const std::string& several : addresses) {
-    for (const auto address : absl::StrSplit(several, ',')) Add(std::string(address));
-  }
-  WEFT_CHECK(!endpoints_.empty());
-  current_ = endpoints_.size() - 1;
-}
-
-void GrpcTransport::Add(const std::string& address) {
-  endpoints_.push_back({address, MakeChannel(address, ClientCredentials(tls_), kTimes)});
-}
+    : endpoints_(absl::StrJoin(addresses, ","), ClientCredentials(tls), kTimes),
+      calls_(std::make_shared<CallSet>()) {}
 
 GrpcTransport::~GrpcTransport() { calls_->Close(); }
 
 std::unique_ptr<CoordinatorStream> GrpcTransport::Connect(
     absl::AnyInvocable<void(v1::CoordinatorMessage)> on_message,
     absl::AnyInvocable<void(absl::Status)> on_end) {
-  {
-    absl::MutexLock lock(&mu_);
-    current_ = leader_ ? *leader_ : (current_ + 1) % endpoints_.size();
-    leader_ = std::nullopt;
-  }
-  return StartSessionStream(channel(), std::move(on_message),
-                            [this, on_end = std::move(on_end)](absl::Status status) mutable {
-                              NoteEnd(status);
-                              on_end(std::move(status));
-                            });
-}
-
-void GrpcTransport::NoteEnd(const absl::Status& status) {
-  const std::string leader = LeaderOf(status);
-  if (leader.empty()) return;
-  absl::MutexLock lock(&mu_);
-  const auto found =
-      std::find_if(endpoints_.begin(), endpoints_.end(),
-                   [&](const Endpoint& endpoint) { return endpoint.address == leader; });
-  leader_ = static_cast<size_t>(found - endpoints_.begin());
-  if (found != endpoints_.end()) return;
-  if (endpoints_.size() < kMaxEndpoints) {
-    Add(leader);
-  } else {
-    leader_ = std::nullopt;
-  }
+  const std::shared_ptr<grpc::Channel> channel = endpoints_.current();
+  return StartSessionStream(
+      channel, std::move(on_message),
+      [this, channel, on_end = std::move(on_end)](absl::Status status) mutable {
+        endpoints_.MoveOn(channel, status);
+        on_end(std::move(status));
+      });
 }
 
 template <typename Request, typename Reply, typename Start>
@@ -187,14 +156,8 @@ void GrpcTransport::GetDevice(const CallIdentity& caller, const v1::GetDeviceReq
        });
 }
 
-std::string GrpcTransport::address() const {
-  absl::MutexLock lock(&mu_);
-  return endpoints_[current_].address;
-}
+std::string GrpcTransport::address() const { return endpoints_.current_address(); }
 
-std::shared_ptr<grpc::Channel> GrpcTransport::channel() const {
-  absl::MutexLock lock(&mu_);
-  return endpoints_[current_].channel;
-}
+std::shared_ptr<grpc::Channel> GrpcTransport::channel() const { return endpoints_.current(); }
 
 }  // namespace weft

@@ -8,9 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "grpcpp/channel.h"
+#include "server/rpc/endpoints.h"
 #include "server/rpc/node/coordinator_transport.h"
 #include "server/rpc/server.h"
 
@@ -19,8 +18,7 @@ namespace weft {
 class GrpcTransport final : public CoordinatorTransport {
  public:
   // `addresses`: `host:port` or `unix:<path>`, at least one; each may be several, with commas
-  // between them. With `tls` both sides prove
-  // who they are.
+  // between them. With `tls` both sides prove who they are.
   GrpcTransport(const std::vector<std::string>& addresses, const std::optional<TlsFiles>& tls);
   // Waits for the calls under way, which it cancels. REQUIRES: no stream of it is left.
   ~GrpcTransport() override;
@@ -40,27 +38,14 @@ class GrpcTransport final : public CoordinatorTransport {
   std::shared_ptr<grpc::Channel> channel() const;
 
  private:
-  struct Endpoint {
-    std::string address;
-    std::shared_ptr<grpc::Channel> channel;
-  };
   class CallSet;
 
   // Runs one call; see the source.
   template <typename Request, typename Reply, typename Start>
   void Call(const CallIdentity& caller, const Request& request, Done<Reply> done, Start start);
 
-  // Remembers the leader that the end of a conversation names.
-  void NoteEnd(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
-  void Add(const std::string& address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-
-  const std::optional<TlsFiles> tls_;
+  Endpoints endpoints_;
   const std::shared_ptr<CallSet> calls_;
-  mutable absl::Mutex mu_;
-  std::vector<Endpoint> endpoints_ ABSL_GUARDED_BY(mu_);
-  size_t current_ ABSL_GUARDED_BY(mu_);
-  // Where the next conversation begins, if that is known.
-  std::optional<size_t> leader_ ABSL_GUARDED_BY(mu_);
 };
 
 // How long a coordinator has for the answer to one call: then another may lead.

@@ -262,11 +262,19 @@ class Cluster:
         wait_until("a coordinator leads", find)
         return find() or self.leader()
 
+    def etcd_statuses(self):
+        """What the members that answer say of themselves."""
+        text = self.etcdctl("endpoint", "status", "--write-out=json", check=False)
+        return json.loads(text) if text.strip() else []
+
+    def etcd_term(self):
+        """Rises with each election among etcd's members."""
+        return max((status["Status"]["raftTerm"] for status in self.etcd_statuses()), default=0)
+
     def etcd_leader(self):
         """(name of the member that leads, ids of all by name)."""
         def find():
-            text = self.etcdctl("endpoint", "status", "--write-out=json", check=False)
-            statuses = json.loads(text) if text.strip() else []
+            statuses = self.etcd_statuses()
             ids = {status["Endpoint"].split(":")[0]: status["Status"]["header"]["member_id"]
                    for status in statuses}
             names = {name: ids.get(ip) for name, ip in ETCDS.items()}
@@ -463,13 +471,15 @@ FAULTS = [stop_leader, cut_leader, cut_leader_input, cut_leader_output, cut_lead
 
 
 def kill_leader(cluster, load):
-    """kill -9 of the leader; returns for how long nobody was served, in milliseconds."""
+    """kill -9 of the leader; returns for how long nobody was served, in milliseconds, and
+    whether etcd elected a leader of its own meanwhile, which extends every lease."""
     leader = cluster.leader()
+    term = cluster.etcd_term()
     gap = load.ask(f"kill {cluster.processes[leader].child.pid}")
     cluster.processes[leader].kill()
     cluster.start_coordinator(leader)
     cluster.await_ready(leader)
-    return gap
+    return gap, cluster.etcd_term() != term
 
 
 def play(cluster, options):
@@ -482,13 +492,15 @@ def play(cluster, options):
     gaps = []
     for number in range(options.rounds):
         load.ask(f"run {options.operations}")
-        gaps.append(kill_leader(cluster, load))
+        gap, elected = kill_leader(cluster, load)
+        gaps.append(gap)
         fault = faults[number % len(faults)]
         load.ask("run 100")
         fault(cluster, load)
         load.ask("run 100")
         load.ask("check")
-        print(f"round {number + 1}: {gaps[-1]} ms without service, {fault.__name__}, "
+        meanwhile = " (etcd elected a leader)" if elected else ""
+        print(f"round {number + 1}: {gap} ms without service{meanwhile}, {fault.__name__}, "
               f"{load.acknowledged} acknowledged", flush=True)
     load.ask("devices")
     return gaps, load.acknowledged
