@@ -51,7 +51,8 @@ void AddCoordinatorCommands(CommandLine& line) {
              [=](Context&, const std::string& file) {
                return Become({absl::StrCat("--restore=", file), absl::StrCat("--store=", *store)});
              })
-      ->add_option("--store", *store, "The store to make, sqlite:PATH")
+      ->add_option("--store", *store,
+                   "The store to make: sqlite:PATH or etcd://HOST:PORT,...[/PREFIX]")
       ->required();
   const auto to = std::make_shared<std::string>();
   AddVerbFor(
@@ -59,7 +60,7 @@ void AddCoordinatorCommands(CommandLine& line) {
       [=](Context&, const std::string& from) {
         return Become({absl::StrCat("--migrate-from=", from), absl::StrCat("--store=", *to)});
       })
-      ->add_option("TO", *to)
+      ->add_option("TO", *to, "The store to make, as FROM: sqlite:PATH or etcd://HOST:PORT,...")
       ->required();
 }
 

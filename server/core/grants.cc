@@ -195,7 +195,10 @@ absl::StatusOr<v1::AcquireGrantResponse> AcquireGrant(State& state, const Contex
   auto existing = state.grants.find({id, host});
   if (existing != state.grants.end() && !IsReleasing(state, id, host)) {
     const v1::Grant& grant = existing->second.grant();
-    if (grant.state() == v1::GRANT_REVOKING) return Held(state, segment, grant);
+    if (grant.state() == v1::GRANT_REVOKING) {
+      const absl::Status taken = CheckNotTaken(state, segment);
+      return taken.ok() ? Held(state, segment, grant) : taken;
+    }
     if (grant.mode() >= mode) return Reply(state, grant, segment);
   }
   if (absl::Status s = CheckNotRecovering(state, segment); !s.ok()) return s;

@@ -360,6 +360,7 @@ TEST_F(MovesTest, ADrainThatGoesFirstTakesSegmentsBackAndLetsOpensWait) {
   ASSERT_TRUE(Drain(/*revoke=*/true).ok());
   EXPECT_EQ(cluster_.assigned["b"].begin()->second.grant().grant().state(), v1::GRANT_REVOKING);
   EXPECT_EQ(ReasonOf(Open("a", "s").status()), v1::MOVING);
+  EXPECT_EQ(ReasonOf(Open("b", "s").status()), v1::MOVING) << "its other programs are to wait, too";
   ASSERT_TRUE(cluster_.Release("b", held->grant()).ok());
   EXPECT_NE(Copy().host, "");
   EXPECT_EQ(ReasonOf(Open("a", "s").status()), v1::MOVING);

@@ -88,7 +88,7 @@ void Cluster::LaunchHost(const std::string& host, const std::vector<std::string>
   std::vector<std::string> arguments = {
       options_.weftd_path,
       "--host-id=" + host,
-      "--coordinator=" + coordinator_address(),
+      "--coordinator=" + hosts_connect_to_,
       "--backend=emulated",
       "--state-dir=" + File(host + ".state"),
       "--socket-dir=" + File(host),

@@ -50,6 +50,9 @@ class Cluster {
   // Likewise; by default SQLite at store_path().
   void UseStore(const std::string& store) { store_ = store; }
   absl::Status StartHost(const std::string& host, const std::vector<std::string>& more_flags = {});
+  // Where hosts that are started from now on find the coordinator; by default at
+  // coordinator_address().
+  void ConnectHostsTo(const std::string& address) { hosts_connect_to_ = address; }
   // The two halves of Start*: the first returns at once.
   void LaunchCoordinator();
   void LaunchHost(const std::string& host, const std::vector<std::string>& more_flags = {});
@@ -106,6 +109,7 @@ class Cluster {
   std::vector<std::string> coordinator_flags_;
   TempDir folder_;
   std::string store_ = "sqlite:" + store_path();
+  std::string hosts_connect_to_ = coordinator_address();
   std::unique_ptr<Process> coordinator_;
   std::map<std::string, std::unique_ptr<Process>> hosts_;
   std::unique_ptr<sdk::RpcClient> admin_;
