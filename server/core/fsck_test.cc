@@ -7,9 +7,11 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/core/core_test_util.h"
+#include "server/core/drain.h"
 #include "server/core/errors.h"
 #include "server/core/lookup.h"
 #include "server/core/names.h"
+#include "server/core/pools.h"
 
 namespace weft {
 namespace {
@@ -40,6 +42,7 @@ class FsckTest : public testing::Test {
     inventory.set_has_kernel(true);
     for (const auto& [key, assignment] : cluster_.assigned[host]) {
       if (assignment.has_scrub()) inventory.add_scrub_ids(assignment.scrub().scrub_id());
+      if (assignment.has_copy()) inventory.add_scrub_ids(assignment.copy().id());
       if (!assignment.has_grant()) continue;
       const v1::GrantAssignment& grant = assignment.grant();
       v1::HostSegment& segment = *inventory.add_segments();
@@ -268,6 +271,32 @@ TEST_F(FsckTest, Scrubs) {
   EXPECT_THAT(kinds(), IsEmpty());
   found.add_scrub_ids(99);
   EXPECT_THAT(kinds(), ElementsAre(v1::SCRUB_UNKNOWN));
+  found.clear_scrub_ids();
+  EXPECT_THAT(kinds(), ElementsAre(v1::SCRUB_MISSING));
+}
+
+TEST_F(FsckTest, ACopyUnderWay) {
+  ASSERT_TRUE(cluster_.Release("a", cluster_.state().grants.begin()->second.grant()).ok());
+  v1::AddDeviceRequest add;
+  add.set_pool("pools/fam");
+  add.set_device(cluster_.AddDevice(64));
+  for (const char* const host : {"a", "b"}) cluster_.RegisterHost(host, 1, 2);
+  cluster_.Settle();
+  ASSERT_TRUE(cluster_.Call(AddDevice, add).ok());
+  cluster_.Settle();
+  cluster_.frozen = {"a", "b"};
+  v1::DrainDeviceRequest drain;
+  drain.set_name(device_);
+  ASSERT_TRUE(cluster_.Call(DrainDevice, drain).ok());
+  cluster_.TickAll();
+  ASSERT_EQ(cluster_.state().copies.size(), 1u);
+  const uint64_t copy = cluster_.state().copies.begin()->second;
+  const std::string host = cluster_.state().scrubs.at(copy).host();
+  v1::HostInventory found = Honest(host);
+  const auto kinds = [&] {
+    return KindsOf(*CompareHost(cluster_.state(), host, v1::InventoryRequest(), found));
+  };
+  EXPECT_THAT(kinds(), IsEmpty());
   found.clear_scrub_ids();
   EXPECT_THAT(kinds(), ElementsAre(v1::SCRUB_MISSING));
 }

@@ -82,6 +82,7 @@ std::vector<uint64_t> WorkTable::Scrubs() const {
   std::vector<uint64_t> scrubs;
   for (const auto& [key, item] : items_) {
     if (item.work.has_scrub()) scrubs.push_back(item.work.scrub().scrub_id());
+    if (item.work.has_copy()) scrubs.push_back(item.work.copy().id());
   }
   return scrubs;
 }

@@ -33,7 +33,7 @@ class WorkTable {
   // For a coordinator that may have missed them: one for each piece of work that has any.
   std::vector<v1::NodeMessage> Reports() const;
 
-  // The ids of those that are wanted.
+  // The ids of the scrubs and copies that are wanted: to the coordinator, copies are scrubs.
   std::vector<uint64_t> Scrubs() const;
 
   // Whether this very work is still wanted.

@@ -1,9 +1,14 @@
 #include "server/node/work_table.h"
 
+#include <string>
+
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace weft {
 namespace {
+
+using testing::ElementsAre;
 
 v1::Assignment Scrub(uint64_t counter, uint64_t done = 0) {
   v1::Assignment work;
@@ -11,6 +16,13 @@ v1::Assignment Scrub(uint64_t counter, uint64_t done = 0) {
   work.mutable_scrub()->set_scrub_id(1);
   work.mutable_scrub()->mutable_token()->set_counter(counter);
   work.mutable_scrub()->set_done_bytes(done);
+  return work;
+}
+
+v1::Assignment Copy(uint64_t id) {
+  v1::Assignment work;
+  work.set_key("scrub/" + std::to_string(id));
+  work.mutable_copy()->set_id(id);
   return work;
 }
 
@@ -80,6 +92,12 @@ TEST(WorkTableTest, ReportsAreKeptForACoordinatorThatMissedThem) {
   EXPECT_EQ(table.Reports()[0].scrub_progress().done_bytes(), 2u);
   table.Apply(List(true, {Step(1)}));
   EXPECT_TRUE(table.Reports().empty());
+}
+
+TEST(WorkTableTest, ACopyIsListedLikeAnyOtherScrub) {
+  WorkTable table;
+  table.Apply(List(true, {Scrub(1), Copy(2), Step(3)}));
+  EXPECT_THAT(table.Scrubs(), ElementsAre(1, 2));
 }
 
 TEST(WorkTableTest, GrantsAreNoneOfItsBusiness) {

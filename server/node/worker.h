@@ -48,7 +48,7 @@ class Worker {
   // Forgets all work; nothing of it is written once the blocking executor has come to what
   // is posted there after this.
   void StopAll();
-  // Those that it is to do, by id.
+  // Those that it is to do, copies too, by id.
   std::vector<uint64_t> scrubs() const { return table_.Scrubs(); }
   // For Scrubber: any thread.
   void OnScrubReport(const ScrubReport& report);

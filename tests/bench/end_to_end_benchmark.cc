@@ -31,6 +31,7 @@
 #include "server/core/check.h"
 #include "server/core/types.h"
 #include "server/platform/unique_fd.h"
+#include "tests/bench/must.h"
 #include "tests/integration/harness.h"
 
 namespace weft {
@@ -41,14 +42,6 @@ constexpr uint64_t kSegmentBytes = kExtentUnit.value();
 // Set by main before the first benchmark.
 Cluster* cluster = nullptr;
 sdk::Client* client = nullptr;
-
-template <typename T>
-T Must(absl::StatusOr<T> result) {
-  WEFT_CHECK(result.ok(), result.status().ToString());
-  return *std::move(result);
-}
-
-void Must(const absl::Status& status) { WEFT_CHECK(status.ok(), status.ToString()); }
 
 // ---- Floors
 

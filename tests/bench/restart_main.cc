@@ -29,6 +29,7 @@
 #include "server/store/etcd/etcd_server.h"
 #include "server/store/etcd/etcd_store.h"
 #include "server/store/sqlite_store.h"
+#include "tests/bench/must.h"
 #include "tests/integration/process.h"
 
 namespace weft {
@@ -37,14 +38,6 @@ namespace {
 constexpr int kRuns = 5;
 constexpr absl::Duration kPatience = absl::Minutes(2);
 constexpr char kPrefix[] = "/bench";
-
-template <typename T>
-T Must(absl::StatusOr<T> result) {
-  WEFT_CHECK(result.ok(), result.status().ToString());
-  return *std::move(result);
-}
-
-void Must(const absl::Status& status) { WEFT_CHECK(status.ok(), status.ToString()); }
 
 // What a coordinator would have stored: a pool of one device with `segments` segments of
 // 2 MiB, made by the commands that make them.

@@ -15,6 +15,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -29,6 +30,7 @@
 #include "server/core/check.h"
 #include "server/platform/linux/temp_dir.h"
 #include "server/rpc/node/grpc_transport.h"
+#include "tests/bench/must.h"
 #include "tests/integration/process.h"
 
 namespace weft {
@@ -43,12 +45,6 @@ struct Flags {
   int seconds = 60;
   int operations = 100;  // a second, of all administrators
 };
-
-template <typename T>
-T Must(absl::StatusOr<T> result) {
-  WEFT_CHECK(result.ok(), result.status().ToString());
-  return *std::move(result);
-}
 
 // Latencies of one kind. Thread-safe.
 class Latencies {
@@ -189,14 +185,24 @@ void RenewAll(std::vector<std::unique_ptr<Host>>& hosts, absl::Time end) {
   }
 }
 
+// Where a coordinator that is ready listens, as it says in its ready file.
+std::string ListenAddress(const std::string& ready_file) {
+  constexpr std::string_view kListen = "listen=";
+  std::ifstream file(ready_file);
+  std::string line;
+  std::getline(file, line);
+  WEFT_CHECK(line.starts_with(kListen), line);
+  return line.substr(kListen.size());
+}
+
 int Run(const Flags& flags, const std::string& folder) {
-  const std::string address = "127.0.0.1:" + std::to_string(20000 + getpid() % 20000);
-  Process coordinator(
-      {std::getenv("WEFT_COORDINATOR"), "--store=sqlite:" + folder + "/store.db",
-       "--listen=" + address, "--metrics-address=none", "--ready-file=" + folder + "/ready",
-       absl::StrCat("--session-ttl=", absl::FormatDuration(kTtl))},
-      folder + "/log");
-  WEFT_CHECK(coordinator.AwaitFile(folder + "/ready", kPatience).ok(), "see ", folder, "/log");
+  const std::string ready = folder + "/ready";
+  Process coordinator({std::getenv("WEFT_COORDINATOR"), "--store=sqlite:" + folder + "/store.db",
+                       "--listen=127.0.0.1:0", "--metrics-address=none", "--ready-file=" + ready,
+                       absl::StrCat("--session-ttl=", absl::FormatDuration(kTtl))},
+                      folder + "/log");
+  WEFT_CHECK(coordinator.AwaitFile(ready, kPatience).ok(), "see ", folder, "/log");
+  const std::string address = ListenAddress(ready);
 
   Latencies renewals, operations;
   std::vector<std::unique_ptr<Host>> hosts;

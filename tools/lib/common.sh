@@ -19,6 +19,20 @@ die() {
   exit 1
 }
 
+# usage: the comment at the top of the script.
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
+
+# help_only [ARGUMENT...]: of a script without options: answers --help, and refuses others.
+help_only() {
+  case "${1:-}" in
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    -*) die "unknown option $1: see --help" ;;
+  esac
+}
+
 # weft_bazel COMMAND ARGUMENT...: bazel in the tree, with its disk cache in weft_cache.
 # (.bazelrc cannot expand a variable, so a plain `bazel` uses ~/.cache/weft.)
 weft_bazel() {

@@ -148,7 +148,7 @@ TEST_F(FsckTest, ASegmentThatAnOldBackupDoesNotKnow) {
 
 TEST_F(FsckTest, AHostThatDoesNotAnswerIsNotChecked) {
   kill(cluster_.host("host-a").pid(), SIGSTOP);
-  EXPECT_EQ(Fsck({"--timeout=500ms"}), kNotChecked) << Output();
+  EXPECT_EQ(Fsck({"--timeout=5s"}), kNotChecked) << Output();
   EXPECT_THAT(Output(), HasSubstr("host-a was not checked"));
   kill(cluster_.host("host-a").pid(), SIGCONT);
   EXPECT_EQ(Fsck(), kClean) << Output();
