@@ -10,17 +10,11 @@
 #include "server/core/lookup.h"
 #include "server/core/moves.h"
 #include "server/core/names.h"
-#include "server/core/ranges.h"
 #include "server/core/runs.h"
 #include "server/core/scrubs.h"
 
 namespace weft {
 namespace {
-
-bool IsBad(const State& state, const Extent& extent) {
-  return !Intersection(state.devices.at(extent.device).bad, {{extent.offset, extent.length}})
-              .empty();
-}
 
 // Why the segment cannot have what was copied; empty: it can.
 std::string WhyNotSwitched(const State& state, const store::v1::ScrubRecord& record) {
@@ -87,7 +81,6 @@ SegmentId Switch(State& state, const Context& context, uint64_t scrub_id, Change
        absl::StrCat(from.length.value(), " bytes to ", FormatDeviceName(to.front().device)),
        changes);
   StartScrub(state, context, from.device, {from}, changes);
-  TellIfDrained(state, context, from.device, changes);
   return id;
 }
 

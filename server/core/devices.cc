@@ -55,12 +55,6 @@ v1::Device View(const State& state, const DeviceState& device) {
 
 std::string LabelKey(const DeviceId& device) { return absl::StrCat("label/", device.ToString()); }
 
-// What the device's label should say.
-std::string WantedPoolUuid(const State& state, const DeviceState& device) {
-  if (device.record.device().pool().empty()) return Uuid().ToString();
-  return state.pools.at(PoolIdOf(device))->record.pool().uuid();
-}
-
 // Who has to write the label, if anyone has to and can.
 std::optional<LabelWork> WantedLabelWork(const State& state, const DeviceState& device) {
   if (!device.record.label_pending()) return std::nullopt;
@@ -87,10 +81,6 @@ void AfterAttachmentsChanged(State& state, const Context& context, DeviceState& 
   TakeBadMemory(state, context, device, changes);
   UpdateLabelWork(state, device, changes);
   AssignScrubs(state, context, DeviceIdOf(device), changes);
-}
-
-std::string PoolUuidOf(const v1::LocalDevice& local) {
-  return local.pool_uuid().empty() ? Uuid().ToString() : Uuid::Parse(local.pool_uuid())->ToString();
 }
 
 DeviceState& Discover(State& state, const Context& context, const std::string& host,
@@ -222,6 +212,15 @@ void Detach(State& state, const Context& context, const std::string& host, Devic
 }
 
 }  // namespace
+
+std::string WantedPoolUuid(const State& state, const DeviceState& device) {
+  if (device.record.device().pool().empty()) return Uuid().ToString();
+  return state.pools.at(PoolIdOf(device))->record.pool().uuid();
+}
+
+std::string PoolUuidOf(const v1::LocalDevice& local) {
+  return local.pool_uuid().empty() ? Uuid().ToString() : Uuid::Parse(local.pool_uuid())->ToString();
+}
 
 void TakeInventory(State& state, const Context& context, const std::string& host,
                    const v1::DeviceInventory& inventory, bool prove_again, Changes& changes) {
@@ -425,9 +424,7 @@ absl::StatusOr<v1::ListDevicesResponse> ListDevices(const State& state,
   DeviceId after;
   if (!last.empty()) {
     absl::StatusOr<DeviceId> parsed = Uuid::Parse(last);
-    if (!parsed.ok())
-      return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_PAGE_TOKEN,
-                       "page_token did not come from an earlier page");
+    if (!parsed.ok()) return BadPageToken();
     after = *parsed;
   }
   v1::ListDevicesResponse response;

@@ -45,6 +45,10 @@ void DetachAll(State& state, const Context& context, const std::string& host, Ch
 absl::Duration EndOverdueProofs(State& state, const Context& context, absl::Duration latest,
                                 Changes& changes);
 
+// What the device's label should say, and what the host's says.
+std::string WantedPoolUuid(const State& state, const DeviceState& device);
+std::string PoolUuidOf(const v1::LocalDevice& local);
+
 // Assigns the writing of the device's label as its record and its attachments want it now.
 void UpdateLabelWork(const State& state, DeviceState& device, Changes& changes);
 

@@ -42,6 +42,9 @@ inline void Add(const Finding& finding, v1::CheckResponse& response) {
                               "lets go of the rest");
 }
 
+// Where the bytes are; the first few extents.
+std::string ExtentsText(const google::protobuf::RepeatedPtrField<v1::Run>& runs);
+
 // The host's segments and scrubs of fsck.h's CompareHost.
 void CompareSegments(const State& state, const std::string& host, const v1::InventoryRequest& asked,
                      const v1::HostInventory& found, v1::CheckResponse& response);

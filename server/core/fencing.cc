@@ -190,6 +190,7 @@ absl::StatusOr<v1::Host> FenceHost(State& state, const Context& context,
     host.session.reset();
     StartFencing(state, context, *id, "asked for by hand", changes);
     DetachAll(state, context, *id, changes);
+    StopCopiesOf(state, context, *id, changes);
   }
   return ViewOf(host, context.now);
 }

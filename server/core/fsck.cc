@@ -22,12 +22,10 @@ namespace weft {
 namespace {
 
 constexpr int kMaxChecked = 256;  // of one page
+// Of what a host says of itself in one page.
 constexpr int kMaxDevices = 1024;
-
-absl::Status BadPageToken() {
-  return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_PAGE_TOKEN,
-                   "page_token did not come from an earlier page");
-}
+constexpr int kMaxSegments = 256;
+constexpr int kMaxScrubs = 1024;
 
 absl::Status CheckAlive(const State& state, const std::string& host) {
   if (IsAlive(state, host)) return absl::OkStatus();
@@ -93,17 +91,9 @@ void CheckStrayRecord(const store::v1::StrayRecord& stray, v1::CheckResponse& re
   finding.host = *ParseHostName(stray.grant().host());
   finding.segment = SegmentId(stray.grant().segment_id());
   finding.recorded = "no such segment; its bytes are kept from everybody";
-  std::vector<std::string> extents;
-  for (const v1::Run& run : stray.runs()) {
-    for (const v1::Extent& extent : run.extents()) {
-      extents.push_back(
-          absl::StrCat(extent.device(), " ", extent.offset_bytes(), "+", extent.length_bytes()));
-    }
-  }
-  if (extents.size() > 4) extents.resize(4);
   finding.found =
       absl::StrCat("the host holds segment ", stray.grant().segment_id(), ", ", stray.size_bytes(),
-                   " bytes: ", absl::StrJoin(extents, ", "),
+                   " bytes: ", ExtentsText(stray.runs()),
                    stray.grant().state() == v1::GRANT_REVOKING ? "; it was told to let go" : "");
   finding.repair = v1::REVOKE_STRAY;
   Add(finding, response);
@@ -112,20 +102,20 @@ void CheckStrayRecord(const store::v1::StrayRecord& stray, v1::CheckResponse& re
 constexpr char kDevices = 'd';
 constexpr char kStrays = 's';
 
-// Whether all devices after `last` had room.
-bool CheckDevicesAfter(const State& state, const std::string& last, v1::CheckResponse& response) {
+absl::Status CheckDevicesAfter(const State& state, const std::string& last,
+                               v1::CheckResponse& response) {
   const absl::StatusOr<Uuid> after = last.empty() ? Uuid() : Uuid::Parse(last);
+  if (!after.ok()) return BadPageToken();
   int checked = 0;
-  for (auto it = state.devices.upper_bound(after.ok() ? *after : Uuid()); it != state.devices.end();
-       ++it) {
+  for (auto it = state.devices.upper_bound(*after); it != state.devices.end(); ++it) {
     if (++checked > kMaxChecked) {
       response.set_next_page_token(
           EncodePageToken(absl::StrCat(std::string(1, kDevices), std::prev(it)->first.ToString())));
-      return false;
+      break;
     }
     CheckDevice(state, it->first, it->second, response);
   }
-  return true;
+  return absl::OkStatus();
 }
 
 absl::Status CheckStraysAfter(const State& state, const std::string& last,
@@ -137,8 +127,9 @@ absl::Status CheckStraysAfter(const State& state, const std::string& last,
     if (parts.size() != 2 || !absl::SimpleAtoi(parts[0], &id)) return BadPageToken();
     after = {SegmentId(id), parts[1]};
   }
+  int checked = 0;
   for (auto it = state.strays.upper_bound(after); it != state.strays.end(); ++it) {
-    if (response.differences_size() >= kMaxChecked) {
+    if (++checked > kMaxChecked) {
       const GrantKey& given = std::prev(it)->first;
       response.set_next_page_token(EncodePageToken(
           absl::StrCat(std::string(1, kStrays), given.first.value(), "/", given.second)));
@@ -161,19 +152,14 @@ std::string Text(const v1::Device& device) {
                       device.data_bytes());
 }
 
-std::string WantedPool(const State& state, const DeviceState& device) {
-  if (device.record.device().pool().empty()) return Uuid().ToString();
-  return state.pools.at(PoolIdOf(device))->record.pool().uuid();
-}
-
 void CompareLabel(const State& state, const std::string& host, const DeviceState& device,
                   const v1::LocalDevice& local, v1::CheckResponse& response) {
   const v1::Device& record = device.record.device();
   Finding finding;
   finding.resource = record.name();
   finding.host = host;
-  const std::string pool = local.pool_uuid().empty() ? Uuid().ToString() : local.pool_uuid();
-  const std::string wanted = WantedPool(state, device);
+  const std::string pool = PoolUuidOf(local);
+  const std::string wanted = WantedPoolUuid(state, device);
   if (pool != wanted && record.foreign_pool_uuid().empty()) {
     finding.kind = v1::LABEL_POOL;
     finding.recorded = absl::StrCat("pool ", wanted);
@@ -265,13 +251,23 @@ absl::Status CheckSane(const std::string& host, const v1::InventoryRequest& aske
     return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
                      absl::StrCat(host, " could not look: ", found.error()));
   }
-  const bool goes_on =
-      found.through_segment_id() == 0 || found.through_segment_id() > asked.after_segment_id();
+  const uint64_t after = asked.after_segment_id();
+  const uint64_t through = found.through_segment_id();
+  const bool goes_on = through == 0 || through > after;
+  const bool is_short =
+      found.devices_size() <= kMaxDevices && found.skipped_size() <= kMaxDevices &&
+      found.segments_size() <= kMaxSegments && found.scrub_ids_size() <= kMaxScrubs;
   const bool has_devices =
-      found.devices_size() <= kMaxDevices &&
-      std::all_of(found.devices().begin(), found.devices().end(),
-                  [](const v1::LocalDevice& local) { return Uuid::Parse(local.uuid()).ok(); });
-  if (goes_on && has_devices) return absl::OkStatus();
+      std::all_of(found.devices().begin(), found.devices().end(), [](const v1::LocalDevice& local) {
+        return Uuid::Parse(local.uuid()).ok() &&
+               (local.pool_uuid().empty() || Uuid::Parse(local.pool_uuid()).ok());
+      });
+  const bool in_page = std::all_of(found.segments().begin(), found.segments().end(),
+                                   [&](const v1::HostSegment& segment) {
+                                     const uint64_t id = segment.segment_id();
+                                     return id > after && (through == 0 || id <= through);
+                                   });
+  if (goes_on && is_short && has_devices && in_page) return absl::OkStatus();
   return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT,
                    absl::StrCat("what ", host, " says it has makes no sense"));
 }
@@ -286,7 +282,10 @@ absl::StatusOr<v1::CheckResponse> CheckRecords(const State& state,
   const std::string after = last.empty() ? "" : last.substr(1);
   if (part != kDevices && part != kStrays) return BadPageToken();
   v1::CheckResponse response;
-  if (part == kDevices && !CheckDevicesAfter(state, after, response)) return response;
+  if (part == kDevices) {
+    if (absl::Status s = CheckDevicesAfter(state, after, response); !s.ok()) return s;
+    if (!response.next_page_token().empty()) return response;
+  }
   if (absl::Status s = CheckStraysAfter(state, part == kStrays ? after : "", response); !s.ok()) {
     return s;
   }

@@ -15,12 +15,9 @@ using Runs = google::protobuf::RepeatedPtrField<v1::Run>;
 
 std::string Text(const Token& token) { return absl::StrCat(token.epoch, ".", token.counter); }
 
-std::string Text(const v1::Grant& grant) {
-  return absl::StrCat(v1::AccessMode_Name(grant.mode()), " under token ",
-                      Text(FromProto(grant.token())));
-}
-
-std::string Text(const v1::HeldGrant& grant) {
+// Of a v1::Grant or a v1::HeldGrant.
+template <typename Grant>
+std::string TextOf(const Grant& grant) {
   return absl::StrCat(v1::AccessMode_Name(grant.mode()), " under token ",
                       Text(FromProto(grant.token())));
 }
@@ -29,20 +26,6 @@ std::string Text(const v1::KernelSegment& kernel) {
   return absl::StrCat("the kernel has it ", v1::KernelSegmentState_Name(kernel.state()),
                       " under token ", Text(FromProto(kernel.token())), ", ", kernel.size_bytes(),
                       " bytes, ", kernel.handles(), " handles");
-}
-
-std::string Text(const Runs& runs) {
-  constexpr int kMost = 4;
-  std::string text;
-  int extents = 0;
-  for (const v1::Run& run : runs) {
-    for (const v1::Extent& extent : run.extents()) {
-      if (++extents > kMost) continue;
-      absl::StrAppend(&text, text.empty() ? "" : ", ", extent.device(), " ", extent.offset_bytes(),
-                      "+", extent.length_bytes());
-    }
-  }
-  return extents > kMost ? absl::StrCat(text, " and ", extents - kMost, " more") : text;
 }
 
 bool Same(const Runs& a, const Runs& b) {
@@ -114,7 +97,7 @@ class Comparison {
     }
     if (expected.grant == nullptr) {
       Report(v1::GRANT_UNKNOWN, id, segment, "no grant of this host",
-             absl::StrCat("weftd has it ", Text(segment.grant())));
+             absl::StrCat("weftd has it ", TextOf(segment.grant())));
     } else {
       CompareGrant(id, expected, segment);
     }
@@ -128,10 +111,11 @@ class Comparison {
       TokenAhead(id, segment, token, "weftd");
     } else if (token != FromProto(expected.grant->token()) ||
                held.mode() != expected.grant->mode()) {
-      Report(v1::GRANT_DIFFERS, id, segment, Text(*expected.grant), Text(held));
+      Report(v1::GRANT_DIFFERS, id, segment, TextOf(*expected.grant), TextOf(held));
     }
     if (!held.runs().empty() && !Same(held.runs(), *expected.runs)) {
-      Report(v1::EXTENTS_DIFFER, id, segment, Text(*expected.runs), Text(held.runs()));
+      Report(v1::EXTENTS_DIFFER, id, segment, ExtentsText(*expected.runs),
+             ExtentsText(held.runs()));
     }
   }
 
@@ -160,8 +144,8 @@ class Comparison {
     // Shorter it is until someone opens it after it has grown.
     if (!other_token && kernel.size_bytes() <= segment.grant().size_bytes()) return;
     Report(v1::KERNEL_SEGMENT_DIFFERS, id, segment,
-           absl::StrCat("weftd has it ", Text(segment.grant()), ", ", segment.grant().size_bytes(),
-                        " bytes"),
+           absl::StrCat("weftd has it ", TextOf(segment.grant()), ", ",
+                        segment.grant().size_bytes(), " bytes"),
            Text(kernel));
   }
 
@@ -171,7 +155,7 @@ class Comparison {
 
   void GrantMissing(SegmentId id, const Expected& expected) {
     Finding finding = Make(v1::GRANT_MISSING, id, expected.grant->segment());
-    finding.recorded = Text(*expected.grant);
+    finding.recorded = TextOf(*expected.grant);
     finding.found = "weftd has no grant";
     weft::Add(finding, response_);
   }
@@ -199,7 +183,7 @@ class Comparison {
   void ReportByHand(v1::DifferenceKind kind, SegmentId id, const v1::HostSegment& segment,
                     const std::string& found, const std::string& remedy) {
     Finding finding = Make(kind, id, segment.grant().segment());
-    finding.recorded = Text(segment.grant());
+    finding.recorded = TextOf(segment.grant());
     finding.found = found;
     finding.repair = v1::REPAIR_BY_HAND;
     finding.remedy = remedy;
@@ -252,6 +236,20 @@ void CompareScrubs(const State& state, const std::string& host, const v1::HostIn
 }
 
 }  // namespace
+
+std::string ExtentsText(const Runs& runs) {
+  constexpr int kMost = 4;
+  std::string text;
+  int extents = 0;
+  for (const v1::Run& run : runs) {
+    for (const v1::Extent& extent : run.extents()) {
+      if (++extents > kMost) continue;
+      absl::StrAppend(&text, text.empty() ? "" : ", ", extent.device(), " ", extent.offset_bytes(),
+                      "+", extent.length_bytes());
+    }
+  }
+  return extents > kMost ? absl::StrCat(text, " and ", extents - kMost, " more") : text;
+}
 
 void CompareSegments(const State& state, const std::string& host, const v1::InventoryRequest& asked,
                      const v1::HostInventory& found, v1::CheckResponse& response) {

@@ -1,9 +1,11 @@
 #include "server/core/fsck.h"
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/core/core_test_util.h"
@@ -391,6 +393,30 @@ TEST_F(FsckTest, AHostThatIsNotAliveIsNotAsked) {
   EXPECT_EQ(ReasonOf(CheckA().status()), v1::SESSION_EXPIRED);
 }
 
+// What a page may have is bounded, and ids are of the page.
+TEST_F(FsckTest, AHostThatSaysTooMuchIsNotBelieved) {
+  const auto refused = [&](const v1::HostInventory& found, uint64_t after = 0) {
+    v1::InventoryRequest asked;
+    asked.set_after_segment_id(after);
+    return ReasonOf(CompareHost(cluster_.state(), "a", asked, found).status()) == v1::BAD_ARGUMENT;
+  };
+  ASSERT_FALSE(refused(found_));
+  v1::HostInventory segments = found_;
+  for (uint64_t id = 100; id < 400; ++id) segments.add_segments()->set_segment_id(id);
+  EXPECT_TRUE(refused(segments));
+  v1::HostInventory skipped = found_;
+  for (int i = 0; i < 2000; ++i) skipped.add_skipped();
+  EXPECT_TRUE(refused(skipped));
+  v1::HostInventory scrubs = found_;
+  for (uint64_t id = 0; id < 2000; ++id) scrubs.add_scrub_ids(id);
+  EXPECT_TRUE(refused(scrubs));
+  v1::HostInventory pool = found_;
+  *pool.add_devices() = cluster_.devices[0];
+  pool.mutable_devices(0)->set_pool_uuid("no uuid");
+  EXPECT_TRUE(refused(pool));
+  EXPECT_TRUE(refused(found_, found_.segments(0).segment_id())) << "of the page before";
+}
+
 TEST_F(FsckTest, RecordsComeInPages) {
   for (int i = 0; i < 300; ++i) cluster_.AddDevice(2);
   cluster_.RegisterHost("a", 1, 1, {segment().grant()});
@@ -402,8 +428,45 @@ TEST_F(FsckTest, RecordsComeInPages) {
   const auto second = CheckRecords(cluster_.state(), request);
   ASSERT_TRUE(second.ok()) << second.status();
   EXPECT_EQ(second->next_page_token(), "");
-  request.set_page_token("zzzz");
-  EXPECT_EQ(ReasonOf(CheckRecords(cluster_.state(), request).status()), v1::BAD_PAGE_TOKEN);
+  for (const char* token : {"zzzz", "ZGFh"}) {  // the latter: device "aa"
+    request.set_page_token(token);
+    EXPECT_EQ(ReasonOf(CheckRecords(cluster_.state(), request).status()), v1::BAD_PAGE_TOKEN);
+  }
+}
+
+TEST(FsckRecordsTest, EachIsGivenOnceHoweverManyDevicesHaveDifferences) {
+  constexpr size_t kPools = 6;
+  constexpr size_t kDevices = kPools * 50;
+  constexpr size_t kStrays = 600;
+  TestCluster cluster;
+  std::vector<v1::CreatePoolRequest> pools(kPools);
+  for (size_t i = 0; i < kDevices; ++i) pools[i % kPools].add_devices(cluster.AddDevice(2));
+  cluster.RegisterHost("a");
+  for (size_t i = 0; i < kPools; ++i) {
+    pools[i].set_pool_id(absl::StrCat("p", i));
+    ASSERT_TRUE(cluster.Call(CreatePool, pools[i]).ok());
+  }
+  cluster.Settle();
+  State& state = cluster.state();
+  for (auto& [id, device] : state.devices) device.record.mutable_device()->set_recovering(true);
+  for (uint64_t i = 1; i <= kStrays; ++i) {
+    v1::Grant& grant = *state.strays[{SegmentId(i), "a"}].mutable_grant();
+    grant.set_segment("pools/fam/segments/s");
+    grant.set_segment_id(i);
+    grant.set_host("hosts/a");
+  }
+  std::multiset<std::string> found;
+  v1::CheckRecordsRequest request;
+  do {
+    const auto page = CheckRecords(state, request);
+    ASSERT_TRUE(page.ok()) << page.status();
+    for (const v1::Difference& one : page->differences()) {
+      found.insert(absl::StrCat(one.kind(), one.resource(), one.segment_id()));
+    }
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(found.size(), kDevices + kStrays);
+  EXPECT_EQ(std::set<std::string>(found.begin(), found.end()).size(), found.size());
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "server/core/grants.h"
 
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -115,9 +114,7 @@ absl::Status CheckOthers(const State& state, const v1::Segment& segment, const s
 }
 
 absl::Status CheckDevices(const State& state, const v1::Segment& segment, const std::string& host) {
-  std::set<DeviceId> devices;
-  for (const Extent& extent : ExtentsOf(segment)) devices.insert(extent.device);
-  for (const DeviceId& device : devices) {
+  for (const DeviceId& device : DevicesOf(segment)) {
     if (absl::Status s = CheckAttached(state, host, device); !s.ok()) {
       return Annotate(s, segment.name());
     }
@@ -320,10 +317,8 @@ absl::StatusOr<v1::ListGrantsResponse> ListGrants(const State& state,
   if (!last.empty()) {
     const size_t slash = last.find('/');
     uint64_t id = 0;
-    if (slash == std::string::npos || !absl::SimpleAtoi(last.substr(0, slash), &id)) {
-      return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_PAGE_TOKEN,
-                       "page_token did not come from an earlier page");
-    }
+    if (slash == std::string::npos || !absl::SimpleAtoi(last.substr(0, slash), &id))
+      return BadPageToken();
     after = {SegmentId(id), last.substr(slash + 1)};
   }
   v1::ListGrantsResponse response;

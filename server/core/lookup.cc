@@ -5,6 +5,7 @@
 #include "server/core/errors.h"
 #include "server/core/keys.h"
 #include "server/core/names.h"
+#include "server/core/ranges.h"
 
 namespace weft {
 namespace {
@@ -117,6 +118,17 @@ std::vector<Extent> ExtentsOf(const v1::Segment& segment) {
     for (const v1::Extent& extent : run.extents()) extents.push_back(FromProto(extent));
   }
   return extents;
+}
+
+absl::btree_set<DeviceId> DevicesOf(const v1::Segment& segment) {
+  absl::btree_set<DeviceId> devices;
+  for (const Extent& extent : ExtentsOf(segment)) devices.insert(extent.device);
+  return devices;
+}
+
+bool IsBad(const State& state, const Extent& extent) {
+  return !Intersection(state.devices.at(extent.device).bad, {{extent.offset, extent.length}})
+              .empty();
 }
 
 void PutCluster(State& state, Changes& changes) { changes.Put(keys::kCluster, state.cluster); }

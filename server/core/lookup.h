@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/core/state.h"
@@ -42,6 +43,10 @@ Token FromProto(const v1::Token& token);
 
 // All extents of a segment, in no particular order of its bytes.
 std::vector<Extent> ExtentsOf(const v1::Segment& segment);
+// The devices that these are of.
+absl::btree_set<DeviceId> DevicesOf(const v1::Segment& segment);
+// Whether memory of the extent has failed.
+bool IsBad(const State& state, const Extent& extent);
 
 // Notes that a number was taken from the cluster record.
 void PutCluster(State& state, Changes& changes);

@@ -15,7 +15,6 @@
 #include "server/core/names.h"
 #include "server/core/paging.h"
 #include "server/core/places.h"
-#include "server/core/ranges.h"
 #include "server/core/recovery.h"
 
 namespace weft {
@@ -34,12 +33,6 @@ bool IsDraining(const DeviceState& device) {
   return device.record.device().state() == v1::DEVICE_DRAINING;
 }
 
-absl::btree_set<DeviceId> DevicesOf(const v1::Segment& segment) {
-  absl::btree_set<DeviceId> devices;
-  for (const Extent& extent : ExtentsOf(segment)) devices.insert(extent.device);
-  return devices;
-}
-
 // Why the segment does not move off the device, whoever holds it; empty: it can.
 std::string WhyStuck(const State& state, const DeviceState& device, const v1::Segment& segment) {
   const DeviceId id = DeviceIdOf(device);
@@ -51,8 +44,7 @@ std::string WhyStuck(const State& state, const DeviceState& device, const v1::Se
     return std::string(s.message());
   }
   for (const Extent& extent : ExtentsOf(segment)) {
-    if (extent.device != id) continue;
-    if (!Intersection(device.bad, {{extent.offset, extent.length}}).empty()) {
+    if (extent.device == id && IsBad(state, extent)) {
       return "memory of it failed: rewrite it and `weft device clear-poison`, or delete it";
     }
   }
@@ -63,16 +55,24 @@ std::string WhyStuck(const State& state, const DeviceState& device, const v1::Se
 // Asks those who hold it to let go. What does not fit in the transaction is for the next look.
 void TakeBack(State& state, const Context& context, const DeviceId& device, SegmentId segment,
               Changes& changes) {
-  state.taking[segment] = device;
+  state.taking.try_emplace(segment, device);
   for (const std::string& host : HoldersOf(state, segment)) {
     if (IsFull(changes)) return;
     RevokeGrant(state, context, segment, host, changes);
   }
 }
 
+// Whether all who hold it can be asked to let go. Who is silent would have others wait for nothing.
+bool HoldersListen(const State& state, SegmentId id) {
+  const std::vector<std::string> holders = HoldersOf(state, id);
+  return std::all_of(holders.begin(), holders.end(),
+                     [&](const std::string& host) { return IsAlive(state, host); });
+}
+
 // Whether it is worth to look for a place for a segment that somebody holds.
-bool MayTakeBack(const State& state, const DeviceState& device) {
-  return device.record.device().drain_revokes() && state.taking.size() < kMaxTaking;
+bool MayTakeBack(const State& state, const DeviceState& device, SegmentId id) {
+  return device.record.device().drain_revokes() && state.taking.size() < kMaxTaking &&
+         HoldersListen(state, id);
 }
 
 void Stall(State& state, const Context& context, DeviceState& device, const std::string& segment,
@@ -90,16 +90,20 @@ Outcome Try(State& state, const Context& context, const DeviceId& device_id, Seg
   const v1::Segment& segment = SegmentById(state, id).segment();
   if (state.copies.contains(id)) return Outcome::kSkipped;
   const bool held = HasGrants(state, id);
-  const bool taken = state.taking.contains(id);
-  if (held && taken) {
+  if (held && state.taking.contains(id) && HoldersListen(state, id)) {
     TakeBack(state, context, device_id, id, changes);
     return Outcome::kSkipped;
   }
-  state.taking.erase(id);
-  if (held && !MayTakeBack(state, device)) return Outcome::kSkipped;
-  if (!WhyStuck(state, device, segment).empty()) return Outcome::kSkipped;
+  const bool may_move =
+      (!held || MayTakeBack(state, device, id)) && WhyStuck(state, device, segment).empty();
+  if (!may_move) {
+    state.taking.erase(id);
+    return Outcome::kSkipped;
+  }
   absl::StatusOr<Place> place = ReservePlace(state, segment, device_id);
+  // What was taken back goes as soon as somebody can copy.
   if (absl::IsUnavailable(place.status())) return Outcome::kBusy;
+  state.taking.erase(id);
   if (!place.ok()) {
     Stall(state, context, device, segment.name(), std::string(place.status().message()), changes);
     return Outcome::kNowhere;
@@ -253,10 +257,7 @@ absl::StatusOr<v1::ListMovesResponse> ListMoves(const State& state,
   std::string last;
   if (absl::Status s = DecodePageToken(request.page_token(), &last); !s.ok()) return s;
   uint64_t after = 0;
-  if (!last.empty() && !absl::SimpleAtoi(last, &after)) {
-    return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_PAGE_TOKEN,
-                     "page_token did not come from an earlier page");
-  }
+  if (!last.empty() && !absl::SimpleAtoi(last, &after)) return BadPageToken();
   const DeviceState& device = state.devices.at(*id);
   v1::ListMovesResponse response;
   const int32_t page_size = PageSize(request.page_size());

@@ -9,6 +9,7 @@
 #include "server/core/devices.h"
 #include "server/core/drain.h"
 #include "server/core/errors.h"
+#include "server/core/fencing.h"
 #include "server/core/grants.h"
 #include "server/core/lookup.h"
 #include "server/core/pools.h"
@@ -53,6 +54,18 @@ class MovesTest : public testing::Test {
     const auto created = cluster_.Call(CreateSegment, request);
     ASSERT_TRUE(created.ok()) << created.status();
   }
+  // Over two devices.
+  void CreateStriped(const std::string& id, uint64_t size_mib) {
+    v1::CreateSegmentRequest request;
+    request.set_parent("pools/fam");
+    request.set_segment_id(id);
+    request.mutable_segment()->set_size_bytes(size_mib * kMi);
+    request.mutable_segment()->set_placement(v1::STRIPED);
+    request.mutable_segment()->set_stripe_devices(2);
+    request.mutable_segment()->set_chunk_bytes(2 * kMi);
+    const auto created = cluster_.Call(CreateSegment, request);
+    ASSERT_TRUE(created.ok()) << created.status();
+  }
   // A device that both hosts see and that is in no pool.
   std::string AnotherDevice(v1::Coherence coherence = v1::HARDWARE) {
     const std::string name = cluster_.AddDevice(64, coherence);
@@ -88,6 +101,11 @@ class MovesTest : public testing::Test {
     auto drained = cluster_.Call(DrainDevice, request);
     cluster_.TickAll();
     return drained;
+  }
+  absl::Status Undrain() {
+    v1::UndrainDeviceRequest request;
+    request.set_name(first_);
+    return cluster_.Call(UndrainDevice, request).status();
   }
   absl::Status Remove() {
     v1::RemoveDeviceRequest request;
@@ -262,14 +280,7 @@ TEST_F(MovesTest, AHostThatLosesTheSourceZeroesWhatItWasToWrite) {
 
 TEST_F(MovesTest, AColumnOfAStripeStaysInOnePiece) {
   const std::string third = AnotherDevice();
-  v1::CreateSegmentRequest request;
-  request.set_parent("pools/fam");
-  request.set_segment_id("s");
-  request.mutable_segment()->set_size_bytes(16 * kMi);
-  request.mutable_segment()->set_placement(v1::STRIPED);
-  request.mutable_segment()->set_stripe_devices(2);
-  request.mutable_segment()->set_chunk_bytes(2 * kMi);
-  ASSERT_TRUE(cluster_.Call(CreateSegment, request).ok());
+  CreateStriped("s", 16);
   AddToPool(third);
   const v1::Segment before = Get("s");
   ASSERT_TRUE(Drain().ok());
@@ -284,6 +295,25 @@ TEST_F(MovesTest, AColumnOfAStripeStaysInOnePiece) {
     EXPECT_EQ(is.device(), was.device() == first_ ? third : was.device())
         << "not two columns on one device";
   }
+}
+
+TEST_F(MovesTest, AColumnThatGetsLongerIsNotSwitched) {
+  const std::string third = AnotherDevice();
+  CreateStriped("s", 16);
+  AddToPool(third);
+  ASSERT_TRUE(Drain().ok());
+  const Copying copying = Copy();
+  ASSERT_NE(copying.host, "");
+  ASSERT_TRUE(Undrain().ok());
+  v1::GrowSegmentRequest request;
+  request.set_name("pools/fam/segments/s");
+  request.set_size_bytes(32 * kMi);
+  ASSERT_TRUE(cluster_.Call(GrowSegment, request).ok());
+  Report(copying.host, copying.task, 8);
+  cluster_.Settle();
+  EXPECT_TRUE(IsOn("s", first_));
+  EXPECT_EQ(Get("s").size_bytes(), 32 * kMi);
+  EXPECT_TRUE(cluster_.state().scrubs.empty());
 }
 
 TEST_F(MovesTest, WithoutRoomItSaysSoOnceAndGoesOnWhenThereIs) {
@@ -383,6 +413,54 @@ TEST_F(MovesTest, NobodyIsAskedToLetGoOfWhatHasNowhereToGo) {
   EXPECT_EQ(Events(v1::DEVICE_DRAIN_STALLED), 1);
 }
 
+TEST_F(MovesTest, NobodyWaitsForAHolderThatIsSilent) {
+  Create("s", {{first_, 2, 8}}, v1::SHARED);
+  ASSERT_TRUE(Open("b", "s").ok());
+  ASSERT_TRUE(Drain(/*revoke=*/true).ok());
+  EXPECT_EQ(ReasonOf(Open("a", "s").status()), v1::MOVING);
+  // It cannot revoke: what it holds stays its own.
+  cluster_.frozen = {"b"};
+  cluster_.Advance(absl::Minutes(1));
+  cluster_.RegisterHost("a");
+  cluster_.TickAll();
+  cluster_.TickAll();
+  EXPECT_TRUE(cluster_.state().taking.empty());
+  EXPECT_TRUE(Open("a", "s").ok());
+}
+
+TEST_F(MovesTest, WhoIsFencedByHandCopiesNoMore) {
+  const auto [copier, task] = DrainOneSegment();
+  cluster_.state().options.has_fence_agent = [](const std::string&) { return true; };
+  v1::FenceHostRequest request;
+  request.set_name("hosts/" + copier);
+  request.set_force(true);
+  const auto fenced = cluster_.Call(FenceHost, request);
+  ASSERT_TRUE(fenced.ok()) << fenced.status();
+  EXPECT_EQ(fenced->state(), v1::HOST_FENCING);
+  EXPECT_EQ(Events(v1::SEGMENT_MOVE_STOPPED), 1);
+  cluster_.assigned[copier].clear();
+  cluster_.TickAll();
+  EXPECT_NE(Copy().host, "") << "another copies";
+}
+
+TEST_F(MovesTest, ADeviceWhoseLastBytesAreBadIsDrained) {
+  const auto [copier, task] = DrainOneSegment();
+  v1::NodeMessage message;
+  for (const v1::LocalDevice& device : cluster_.devices) {
+    v1::LocalDevice& local = *message.mutable_devices()->add_devices() = device;
+    if ("devices/" + device.uuid() != first_) continue;
+    local.add_bad_ranges()->set_offset_bytes(2 * kMi);
+    local.mutable_bad_ranges(0)->set_length_bytes(8 * kMi);
+  }
+  ASSERT_TRUE(cluster_.Report(copier, message).ok());
+  Report(copier, task, 8);
+  cluster_.Settle();
+  ASSERT_FALSE(First().drained());
+  ASSERT_TRUE(cluster_.Delete("pools/fam/segments/s").ok());
+  EXPECT_TRUE(First().drained());
+  EXPECT_EQ(Events(v1::DEVICE_DRAINED), 1);
+}
+
 TEST_F(MovesTest, ASegmentThatIsDeletedMeanwhileLeavesNothingBehind) {
   const auto [copier, task] = DrainOneSegment();
   ASSERT_TRUE(cluster_.Delete("pools/fam/segments/s").ok());
@@ -398,9 +476,7 @@ TEST_F(MovesTest, AnEndedDrainFinishesWhatIsUnderWayAndNoMore) {
   const auto held = Open("b", "s");
   Create("t", {{first_, 10, 4}});
   ASSERT_TRUE(Drain().ok());
-  v1::UndrainDeviceRequest request;
-  request.set_name(first_);
-  ASSERT_TRUE(cluster_.Call(UndrainDevice, request).ok());
+  ASSERT_TRUE(Undrain().ok());
   ASSERT_TRUE(cluster_.Release("b", held->grant()).ok());
   cluster_.TickAll();
   cluster_.Settle();
@@ -448,6 +524,24 @@ TEST_F(SmallPartsTest, AHostCopiesOneAtATimeAndTransactionsStaySmall) {
   cluster_.TickAll();
   cluster_.Settle();
   EXPECT_TRUE(First().drained());
+}
+
+TEST_F(SmallPartsTest, WhatWasTakenBackKeepsItsTurnUntilSomebodyCanCopy) {
+  std::vector<v1::Grant> held;
+  for (uint64_t i = 0; i < 4; ++i) {
+    const std::string id = "s" + std::to_string(i);
+    Create(id, {{first_, 2 + 4 * i, 4}});
+    held.push_back(Open("b", id)->grant());
+  }
+  ASSERT_TRUE(Drain(/*revoke=*/true).ok());
+  for (const v1::Grant& grant : held) ASSERT_TRUE(cluster_.Release("b", grant).ok());
+  ASSERT_EQ(cluster_.state().copies.size(), 2u) << "one for each host";
+  for (uint64_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(ReasonOf(Open("a", "s" + std::to_string(i)).status()), v1::MOVING) << i;
+  }
+  cluster_.Settle();
+  EXPECT_TRUE(First().drained());
+  EXPECT_TRUE(cluster_.state().taking.empty());
 }
 
 }  // namespace

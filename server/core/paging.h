@@ -9,7 +9,6 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
 
 namespace weft {
@@ -26,11 +25,14 @@ inline std::string EncodePageToken(const std::string& last_name) {
   return absl::WebSafeBase64Escape(last_name);
 }
 
+inline absl::Status BadPageToken() {
+  return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_PAGE_TOKEN,
+                   "page_token did not come from an earlier page");
+}
+
 // INVALID_ARGUMENT BAD_PAGE_TOKEN.
 inline absl::Status DecodePageToken(const std::string& token, std::string* last_name) {
-  if (absl::WebSafeBase64Unescape(token, last_name)) return absl::OkStatus();
-  return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_PAGE_TOKEN,
-                   absl::StrCat("page_token \"", token, "\" did not come from an earlier page"));
+  return absl::WebSafeBase64Unescape(token, last_name) ? absl::OkStatus() : BadPageToken();
 }
 
 }  // namespace weft

@@ -194,7 +194,7 @@ absl::Status CheckHoldersSee(const State& state, const v1::Segment& segment,
                              const Allocation& allocation) {
   absl::btree_set<DeviceId> devices;
   for (const Extent& extent : allocation.extents) devices.insert(extent.device);
-  for (const Extent& extent : ExtentsOf(segment)) devices.erase(extent.device);
+  for (const DeviceId& device : DevicesOf(segment)) devices.erase(device);
   for (const std::string& host : HoldersOf(state, SegmentId(segment.id()))) {
     if (!IsAlive(state, host)) continue;
     for (const DeviceId& device : devices) {
@@ -286,6 +286,10 @@ absl::StatusOr<v1::Segment> GrowSegment(State& state, const Context& context,
     return s;
   }
 
+  // A column is copied as a whole, and gets longer.
+  if (segment.placement() == v1::STRIPED) {
+    StopCopy(state, context, SegmentId(segment.id()), "it grows", changes);
+  }
   AppendAllocation(state, *allocation, segment);
   segment.set_size_bytes(request.size_bytes());
   changes.Put(keys::Segment(key->first, key->second), record);
@@ -343,6 +347,7 @@ void FinishDelete(State& state, const Context& context, SegmentId id, Changes& c
       continue;
     }
     StartScrub(state, context, device_id, std::move(extents), changes);
+    TellIfDrained(state, context, device_id, changes);
   }
 }
 
@@ -367,10 +372,7 @@ absl::StatusOr<v1::ListSegmentsResponse> ListSegments(const State& state,
   SegmentKey after(only_pool, "");
   if (!last.empty()) {
     absl::StatusOr<SegmentName> name = ParseSegmentName(last);
-    if (!name.ok()) {
-      return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_PAGE_TOKEN,
-                       "page_token did not come from an earlier page");
-    }
+    if (!name.ok()) return BadPageToken();
     after = {name->pool, name->segment};
   }
   v1::ListSegmentsResponse response;

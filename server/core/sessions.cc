@@ -243,6 +243,8 @@ absl::Status TakeReport(State& state, const Context& context, const std::string&
     case v1::NodeMessage::kDeviceRefused:
       TakeDeviceRefused(state, context, host, message.device_refused(), changes);
       return absl::OkStatus();
+    case v1::NodeMessage::MESSAGE_NOT_SET:
+      return absl::OkStatus();  // of a newer weftd
     default:
       return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT,
                        "a session has one Register, at its start, and then renewals and reports");

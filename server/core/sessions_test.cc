@@ -217,6 +217,8 @@ TEST_F(SessionsTest, ReportsNeedASessionAndMustBeReports) {
     }));
   };
   v1::NodeMessage message;
+  EXPECT_EQ(report(cluster_.sessions["a"], message), v1::REASON_UNSPECIFIED) << "of a newer weftd";
+  message.mutable_register_();
   EXPECT_EQ(report(cluster_.sessions["a"], message), v1::BAD_ARGUMENT);
   message.mutable_scrub_progress()->set_scrub_id(7);
   EXPECT_EQ(report("1.99", message), v1::SESSION_EXPIRED);

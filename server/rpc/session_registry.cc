@@ -85,7 +85,10 @@ void SessionRegistry::Deliver(const State& state, const Changes& changes, uint64
 uint64_t SessionRegistry::Ask(const std::string& host, v1::InventoryRequest request,
                               HostInquiries::Answer answer) {
   if (const auto stream = Find(host)) {
-    return inquiries_.Ask(stream, std::move(request), std::move(answer));
+    const uint64_t number = inquiries_.Ask(stream, std::move(request), std::move(answer));
+    // One that ended meanwhile may not have known of this.
+    if (Find(host) != stream) inquiries_.End(*stream);
+    return number;
   }
   answer(MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
                    absl::StrCat(host, " is not connected now")));

@@ -132,6 +132,7 @@ LAYERS = {
     ),
     "client/sdk/": (
         "client/sdk/", "server/core/", "server/rpc/channel.h",
+        "server/rpc/endpoints.h",
         "server/rpc/client_credentials.h", "server/rpc/status.h", "server/rpc/tls_files.h",
     ),
     "server/core/": ("server/core/",),
