@@ -43,6 +43,7 @@ int Fail(const char* event, const absl::Status& status) {
 CoordinatorOptions OptionsFrom(const CoordinatorFlags& flags) {
   CoordinatorOptions options;
   options.core.session_ttl = flags.session_ttl;
+  options.core.max_requests_per_principal = flags.remembered_requests;
   options.core.version = kVersion;
   options.server.listen = flags.listen;
   options.server.allow_insecure = flags.insecure;

@@ -147,6 +147,11 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, CoordinatorFlag
   app.add_option("--session-ttl", ttl, "The lease of a host; it renews at a third of it")
       ->check(kTtl)
       ->capture_default_str();
+  app.add_option("--remembered-requests", flags->remembered_requests,
+                 "How many requests of each caller are remembered by their ids; one that sends "
+                 "more in two minutes is refused (QUOTA)")
+      ->check(CLI::Range(1000, 100'000))
+      ->capture_default_str();
   CLI::Option* restore =
       app.add_option("--restore", flags->restore, "Make an empty --store of this backup, and exit");
   app.add_option("--migrate-from", migrate_from,

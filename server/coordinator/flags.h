@@ -3,6 +3,7 @@
 #ifndef WEFT_SERVER_COORDINATOR_FLAGS_H_
 #define WEFT_SERVER_COORDINATOR_FLAGS_H_
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,7 @@ struct CoordinatorFlags {
   std::string tls_ca;
   bool insecure = false;
   absl::Duration session_ttl = absl::Seconds(10);
+  size_t remembered_requests = 10'000;  // of each principal
   spdlog::level::level_enum log_level = spdlog::level::info;
   std::string fence_config;  // empty: there are no fence agents
   bool check_fence_agents = false;

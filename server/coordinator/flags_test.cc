@@ -22,6 +22,7 @@ TEST(FlagsTest, Defaults) {
   EXPECT_THAT(flags.listen, ElementsAre("127.0.0.1:9460"));
   EXPECT_EQ(flags.metrics_address, "127.0.0.1:9461");
   EXPECT_EQ(flags.session_ttl, absl::Seconds(10));
+  EXPECT_EQ(flags.remembered_requests, 10'000u);
   EXPECT_FALSE(flags.insecure);
 }
 
@@ -58,7 +59,8 @@ TEST(FlagsTest, EtcdMistakes) {
 TEST(FlagsTest, CommandLine) {
   CoordinatorFlags flags;
   EXPECT_EQ(Parse({"--store=sqlite:/tmp/x.db", "--listen=127.0.0.1:0", "--listen=unix:/tmp/s",
-                   "--session-ttl=1500ms", "--log-level=warning", "--metrics-address=none"},
+                   "--session-ttl=1500ms", "--log-level=warning", "--metrics-address=none",
+                   "--remembered-requests=30000"},
                   &flags),
             std::nullopt);
   EXPECT_EQ(flags.store.sqlite_path, "/tmp/x.db");
@@ -66,6 +68,7 @@ TEST(FlagsTest, CommandLine) {
   EXPECT_EQ(flags.session_ttl, absl::Milliseconds(1500));
   EXPECT_EQ(flags.log_level, spdlog::level::warn);
   EXPECT_EQ(flags.metrics_address, "");
+  EXPECT_EQ(flags.remembered_requests, 30'000u);
 }
 
 TEST(FlagsTest, ConfigurationFileAndCommandLineOverIt) {
@@ -84,7 +87,7 @@ TEST(FlagsTest, Mistakes) {
   for (const char* mistake :
        {"--store=postgres:x", "--store=sqlite:", "--session-ttl=10", "--session-ttl=1ms",
         "--session-ttl=1h", "--log-level=loud", "--tls-cert=/x", "--no-such-flag",
-        "--check-fence-agents", "--migrate-from=/x"}) {
+        "--check-fence-agents", "--migrate-from=/x", "--remembered-requests=10"}) {
     CoordinatorFlags flags;
     EXPECT_EQ(Parse({mistake}, &flags), 2) << mistake;
   }

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """Failover of real processes: coordinators, etcd and daemons in network namespaces, killed,
 stopped and cut off under load.
 
@@ -17,502 +17,105 @@ Needs root. Everything is on one bridge, each in a network namespace of its own:
    .31 host0   .32 host1   .33 host2                  .41 clients (failover_load)
 
 A round kills the leader (kill -9) and measures how long nobody is served; does one more of
-the FAULTS below; and compares what the clients were promised with what there is. What a slow
-disk does to etcd is done by stopping its leader for 200 ms, again and again: all that the
-others see of a slow disk is that it answers late. A full disk is a tmpfs that is full.
+the faults (faults.py); and compares what the clients were promised with what there is. Each
+member of etcd has a tmpfs for a disk: it can be filled, and its syncs can be slowed.
 
 Prints what it measured; the exit status is 0 only if nothing was lost, done twice, or wrong
-otherwise. Removes the namespaces and ends the processes, by their ids, whatever happens.
+otherwise, and if the leader was always replaced in time. Removes the namespaces and ends the
+processes, by their ids, whatever happens.
 """
 
 import argparse
-import ctypes
-import json
+import collections
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 
-PREFIX = f"weft{os.getpid()}-"
-NET = "10.77.0."
-ETCDS = {f"etcd{i}": f"{NET}{11 + i}" for i in range(3)}
-COORDINATORS = {f"coord{i}": f"{NET}{21 + i}" for i in range(3)}
-HOSTS = {f"host{i}": f"{NET}{31 + i}" for i in range(3)}
-CLIENTS = {"clients": f"{NET}41"}
-NODES = {**ETCDS, **COORDINATORS, **HOSTS, **CLIENTS}
-COORDINATOR_ADDRESSES = ",".join(f"{ip}:9460" for ip in COORDINATORS.values())
-ETCD_ADDRESSES = ",".join(f"{ip}:2379" for ip in ETCDS.values())
-SESSION_TTL_S = 15
-LEADER_TTL_S = 3
-# How long a fault lasts: past the leader's lease, within the hosts'.
-FAULT_S = 5
-PATIENCE_S = 60
-DEVICE_BYTES = 128 << 20
-DISK_BYTES = 320 << 20
+from cluster import LEADER_TTL_S, Cluster
+from faults import FAULTS
+from load import Load
+from network import COORDINATORS, Failure
 
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None)
+# What a replaced leader costs on top of its lease and of loading the state: etcd looks for
+# leases that ran out twice a second, a client looks for the leader twice a second, and
+# processes that share a busy machine wait for each other.
+SLACK_MS = 1500
 
+# Of the kill of a leader: how long nobody was served; how much of that the next leader took to
+# load the state; whether etcd elected a leader of its own meanwhile, which extends every lease
+# once more.
+Kill = collections.namedtuple("Kill", "gap_ms load_ms elected")
 
-class Failure(Exception):
-    """What was wrong."""
 
-
-def run(*command, **kwargs):
-    """The standard output of a command that must succeed."""
-    done = subprocess.run(command, check=False, capture_output=True, text=True, **kwargs)
-    if done.returncode != 0:
-        raise Failure(f"{' '.join(command)}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def in_namespace(node, *command):
-    """The command that runs `command` there. (ip replaces itself: one process.)"""
-    return ["ip", "netns", "exec", PREFIX + node, *command]
-
-
-class Network:
-    """The bridge and the namespaces."""
-
-    def __init__(self):
-        self.namespaces = []
-        self.add("net")
-        self.ip("net", "link", "add", "bridge0", "type", "bridge")
-        self.ip("net", "address", "add", f"{NET}1/24", "dev", "bridge0")
-        self.ip("net", "link", "set", "bridge0", "up")
-        for node, address in NODES.items():
-            self.add(node)
-            run("ip", "link", "add", "name", "eth0", "netns", PREFIX + node,
-                "type", "veth", "peer", "name", f"to-{node}", "netns", PREFIX + "net")
-            self.ip("net", "link", "set", f"to-{node}", "master", "bridge0", "up")
-            self.ip(node, "address", "add", f"{address}/24", "dev", "eth0")
-            for device in ("lo", "eth0"):
-                self.ip(node, "link", "set", device, "up")
-
-    def add(self, node):
-        """A new namespace."""
-        run("ip", "netns", "add", PREFIX + node)
-        self.namespaces.append(node)
-
-    @staticmethod
-    def ip(node, *arguments):
-        """ip(8) there."""
-        run("ip", "-n", PREFIX + node, *arguments)
-
-    @staticmethod
-    def cut(node, direction, peers=None):
-        """Drops, silently, what the node gets ("input") or sends ("output"), on the wire:
-        from or to `peers`, or from or to everyone."""
-        nft = ("nft",)
-        run(*in_namespace(node, *nft, "add", "table", "inet", "weft"))
-        run(*in_namespace(node, *nft, "add", "chain", "inet", "weft", direction,
-                          f"{{ type filter hook {direction} priority 0; }}"))
-        interface, address = ("iif", "saddr") if direction == "input" else ("oif", "daddr")
-        match = ["ip", address, "{", ", ".join(peers), "}"] if peers else [interface, "eth0"]
-        run(*in_namespace(node, *nft, "add", "rule", "inet", "weft", direction, *match, "drop"))
-
-    @staticmethod
-    def heal(node):
-        """Undoes every cut at the node."""
-        run(*in_namespace(node, "nft", "flush", "ruleset"))
-
-    def close(self):
-        """Removes the namespaces, and with them all that is in them."""
-        for node in self.namespaces:
-            subprocess.run(["ip", "netns", "delete", PREFIX + node], check=False)
-
-
-class Process:
-    """A program in a namespace, with its log."""
-
-    def __init__(self, node, command, log, **kwargs):
-        self.node = node
-        self.command = command
-        with open(log, "ab") as file:
-            self.child = subprocess.Popen(  # pylint: disable=consider-using-with
-                in_namespace(node, *command), stderr=file,
-                preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
-                **{"stdin": subprocess.DEVNULL, "stdout": file, **kwargs})
-
-    def signal(self, number):
-        """Sends a signal, to a process that is there."""
-        self.child.send_signal(number)
-
-    def kill(self):
-        """As kill -9; idempotent."""
-        self.child.kill()
-        self.child.wait()
-
-    def alive(self):
-        """Whether it has not ended."""
-        return self.child.poll() is None
-
-
-def wait_until(what, condition):
-    """Waits for what another program does, and says nothing of."""
-    event = threading.Event()
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > end:
-            raise Failure(f"{what}: not within {PATIENCE_S} s")
-        event.wait(0.02)
-
-
-class Cluster:
-    """All processes, their files and their disks."""
-
-    def __init__(self, options, folder):
-        self.options = options
-        self.folder = folder
-        self.disks = []
-        self.processes = {}
-        self.network = Network()
-
-    def path(self, name):
-        """A file of the test's."""
-        return os.path.join(self.folder, name)
-
-    def log(self, node):
-        """What the node's processes print."""
-        return self.path(node + ".log")
-
-    def close(self):
-        """Ends and removes everything but the logs."""
-        for process in self.processes.values():
-            process.kill()
-        for disk in self.disks:
-            subprocess.run(["umount", "--lazy", disk], check=False)
-        self.network.close()
-
-    def start_etcd(self, node):
-        """A member, on a disk of its own."""
-        disk = self.path(node)
-        if disk not in self.disks:
-            os.mkdir(disk)
-            run("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", disk)
-            self.disks.append(disk)
-        address = ETCDS[node]
-        members = ",".join(f"{name}=http://{ip}:2380" for name, ip in ETCDS.items())
-        self.processes[node] = Process(node, [
-            "/usr/bin/etcd", f"--name={node}", f"--data-dir={disk}/data",
-            f"--listen-client-urls=http://{address}:2379",
-            f"--advertise-client-urls=http://{address}:2379",
-            f"--listen-peer-urls=http://{address}:2380",
-            f"--initial-advertise-peer-urls=http://{address}:2380",
-            f"--initial-cluster={members}", "--snapshot-count=2000", "--logger=zap",
-            "--log-level=warn",
-        ], self.log(node))
-
-    def start_coordinator(self, node):
-        """One of those that can lead. Returns before it serves or follows."""
-        self.forget(node + ".ready")
-        self.processes[node] = Process(node, [
-            self.options.coordinator, f"--store=etcd://{ETCD_ADDRESSES}/failover",
-            f"--listen={COORDINATORS[node]}:9460", "--insecure", "--metrics-address=none",
-            f"--session-ttl={SESSION_TTL_S}s", f"--leader-ttl={LEADER_TTL_S}s",
-            f"--ready-file={self.path(node + '.ready')}",
-        ], self.log(node))
-
-    def start_host(self, node):
-        """A daemon. All hosts share the devices."""
-        self.forget(node + ".ready")
-        devices = [f"--emulated-device=path={self.path(f'mem{i}')},size={DEVICE_BYTES},name=mem{i}"
-                   for i in range(2)]
-        self.processes[node] = Process(node, [
-            self.options.weftd, f"--host-id={node}", f"--coordinator={COORDINATOR_ADDRESSES}",
-            f"--state-dir={self.path(node + '.state')}", f"--socket-dir={self.path(node)}",
-            "--metrics-address=none", f"--ready-file={self.path(node + '.ready')}", *devices,
-        ], self.log(node))
-
-    def forget(self, name):
-        """Removes a file, if it is there."""
-        if os.path.exists(self.path(name)):
-            os.remove(self.path(name))
-
-    def await_ready(self, node):
-        """Waits until a coordinator or daemon says that it is ready."""
-        def ready():
-            if not self.processes[node].alive():
-                raise Failure(f"{node} ended; see {self.log(node)}")
-            return os.path.exists(self.path(node + ".ready"))
-        wait_until(f"{node} is ready", ready)
-
-    def etcdctl(self, *arguments, check=True):
-        """Asks etcd, all members of it."""
-        done = subprocess.run(
-            in_namespace("clients", "env", "ETCDCTL_API=3", "etcdctl", "--dial-timeout=1s",
-                         "--command-timeout=2s", f"--endpoints={ETCD_ADDRESSES}", *arguments),
-            check=False, capture_output=True, text=True)
-        if check and done.returncode != 0:
-            raise Failure(f"etcdctl {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
-
-    def leader(self):
-        """The coordinator that leads, by the leader key; waits for one."""
-        def find():
-            address = self.etcdctl("get", "/failover/weft/leader", "--print-value-only",
-                                   check=False).strip()
-            return next((name for name, ip in COORDINATORS.items() if address == f"{ip}:9460"),
-                        None)
-        wait_until("a coordinator leads", find)
-        return find() or self.leader()
-
-    def etcd_statuses(self):
-        """What the members that answer say of themselves."""
-        text = self.etcdctl("endpoint", "status", "--write-out=json", check=False)
-        return json.loads(text) if text.strip() else []
-
-    def etcd_term(self):
-        """Rises with each election among etcd's members."""
-        return max((status["Status"]["raftTerm"] for status in self.etcd_statuses()), default=0)
-
-    def etcd_leader(self):
-        """(name of the member that leads, ids of all by name)."""
-        def find():
-            statuses = self.etcd_statuses()
-            ids = {status["Endpoint"].split(":")[0]: status["Status"]["header"]["member_id"]
-                   for status in statuses}
-            names = {name: ids.get(ip) for name, ip in ETCDS.items()}
-            leaders = {status["Status"]["leader"] for status in statuses}
-            return next(((name, names) for name, number in names.items()
-                         if number is not None and number in leaders), None)
-        wait_until("etcd has a leader", find)
-        return find()
-
-    def weft(self, *arguments):
-        """The CLI, as an administrator."""
-        return run(*in_namespace("clients", self.options.weft,
-                                 f"--coordinator={COORDINATOR_ADDRESSES}", *arguments))
-
-    def start(self):
-        """Everything, and a pool of two devices that all hosts have proved to see."""
-        for node in ETCDS:
-            self.start_etcd(node)
-        for node in COORDINATORS:
-            self.start_coordinator(node)
-        for node in COORDINATORS:
-            self.await_ready(node)
-        self.start_host("host0")
-        self.await_ready("host0")
-        for i in range(2):
-            run(*in_namespace("host0", self.options.weft,
-                              f"--socket={self.path('host0')}/weftd.sock",
-                              f"--coordinator={COORDINATOR_ADDRESSES}",
-                              "device", "format", f"mem{i}"))
-        for node in HOSTS:
-            if node != "host0":
-                self.start_host(node)
-        for node in HOSTS:
-            self.await_ready(node)
-        devices = json.loads(self.weft("--json", "device", "list"))
-        names = [device["name"].removeprefix("devices/") for device in devices]
-        self.weft("pool", "create", "p", *names)
-        wait_until("the pool is scrubbed and all hosts are attached", self.is_settled)
-
-    def is_settled(self):
-        """Whether there is nothing to scrub, and nobody has still to prove anything."""
-        devices = json.loads(self.weft("--json", "device", "list"))
-        return all(int(device.get("scrubbingBytes", 0)) == 0 and
-                   sum(attachment.get("state") == "ATTACHMENT_ATTACHED"
-                       for attachment in device.get("attachments", [])) == len(HOSTS)
-                   for device in devices)
-
-
-class Load:
-    """failover_load, which does as it is told."""
-
-    def __init__(self, cluster, seed):
-        options = cluster.options
-        self.process = Process("clients", [
-            options.load, f"--coordinators={COORDINATOR_ADDRESSES}", f"--seed={seed}",
-            "--socket", f"{cluster.path('host0')}/weftd.sock",
-            f"{cluster.path('host1')}/weftd.sock",
-        ], cluster.log("load"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.acknowledged = 0
-        self.log = cluster.log("load")
-        self.read()
-
-    def tell(self, line):
-        """Without waiting for the answer."""
-        self.process.child.stdin.write(line + "\n")
-        self.process.child.stdin.flush()
-
-    def read(self):
-        """The number in the next answer."""
-        words = self.process.child.stdout.readline().split()
-        if not words:
-            with open(self.log, encoding="utf-8") as log:
-                raise Failure(log.read().strip() or "the load ended")
-        if words[0] == "ok":
-            self.acknowledged = int(words[1])
-        return int(words[1])
-
-    def ask(self, line):
-        """Tells and reads."""
-        self.tell(line)
-        return self.read()
-
-
-def pause(seconds=FAULT_S):
-    """How long a fault lasts is part of it."""
-    threading.Event().wait(seconds)
-
-
-# FAULTS: each function does one and undoes it; the load goes on meanwhile.
-
-
-def stop_leader(cluster, _load):
-    """Deposed while it believes that it leads: stopped past its lease, then it goes on."""
-    leader = cluster.processes[cluster.leader()]
-    leader.signal(signal.SIGSTOP)
-    pause()
-    leader.signal(signal.SIGCONT)
-
-
-def cut(cluster, node, directions, peers=None):
-    """A partition, for a while."""
-    for direction in directions:
-        cluster.network.cut(node, direction, peers)
-    pause()
-    cluster.network.heal(node)
-
-
-def cut_leader(cluster, _load):
-    """The leader is alone."""
-    cut(cluster, cluster.leader(), ("input", "output"))
-
-
-def cut_leader_input(cluster, _load):
-    """The leader is heard, and hears nobody."""
-    cut(cluster, cluster.leader(), ("input",))
-
-
-def cut_leader_output(cluster, _load):
-    """The leader hears, and nobody hears it."""
-    cut(cluster, cluster.leader(), ("output",))
-
-
-def cut_leader_from_etcd(cluster, _load):
-    """The leader has its clients, but not its store."""
-    cut(cluster, cluster.leader(), ("input", "output"), ETCDS.values())
-
-
-def cut_etcd_leader(cluster, _load):
-    """etcd's leader is alone."""
-    cut(cluster, cluster.etcd_leader()[0], ("input", "output"))
-
-
-def cut_host(cluster, _load):
-    """A host is alone, for less than its lease."""
-    cut(cluster, "host1", ("input", "output"))
-
-
-def kill_etcd_leader(cluster, _load):
-    """etcd loses its leader, which comes back with its disk."""
-    node = cluster.etcd_leader()[0]
-    cluster.processes[node].kill()
-    pause()
-    cluster.start_etcd(node)
-
-
-def stop_etcd_leader(cluster, _load):
-    """etcd's leader hangs."""
-    process = cluster.processes[cluster.etcd_leader()[0]]
-    process.signal(signal.SIGSTOP)
-    pause()
-    process.signal(signal.SIGCONT)
-
-
-def slow_disk(cluster, _load):
-    """etcd's leader stops for 200 ms, ten times."""
-    process = cluster.processes[cluster.etcd_leader()[0]]
-    for _ in range(10):
-        process.signal(signal.SIGSTOP)
-        pause(0.2)
-        process.signal(signal.SIGCONT)
-        pause(0.2)
-
-
-def full_disk(cluster, load):
-    """No space is left on the disk of etcd's leader, which ends sooner or later."""
-    node = cluster.etcd_leader()[0]
-    ballast = os.path.join(cluster.path(node), "ballast")
-    with open(ballast, "wb") as file:
-        try:
-            while True:
-                file.write(bytes(1 << 20))
-                file.flush()
-        except OSError:
-            pass
-    load.ask("run 500")
-    os.remove(ballast)
-    if not cluster.processes[node].alive():
-        cluster.start_etcd(node)
-
-
-def move_etcd_leader(cluster, _load):
-    """etcd's leader hands over."""
-    leader, ids = cluster.etcd_leader()
-    to = next(number for name, number in ids.items() if name != leader and number is not None)
-    subprocess.run(
-        in_namespace("clients", "env", "ETCDCTL_API=3", "etcdctl",
-                     f"--endpoints={ETCDS[leader]}:2379", "move-leader", f"{to:x}"),
-        check=True, capture_output=True)
-
-
-FAULTS = [stop_leader, cut_leader, cut_leader_input, cut_leader_output, cut_leader_from_etcd,
-          cut_etcd_leader, cut_host, kill_etcd_leader, stop_etcd_leader, slow_disk, full_disk,
-          move_etcd_leader]
+def limit_ms(kill):
+    """The longest that nobody may be served."""
+    return LEADER_TTL_S * 1000 * (2 if kill.elected else 1) + kill.load_ms + SLACK_MS
 
 
 def kill_leader(cluster, load):
-    """kill -9 of the leader; returns for how long nobody was served, in milliseconds, and
-    whether etcd elected a leader of its own meanwhile, which extends every lease."""
-    leader = cluster.leader()
-    term = cluster.etcd_term()
-    gap = load.ask(f"kill {cluster.processes[leader].child.pid}")
+    """kill -9 of the leader. Returns what came of it."""
+    leader, _ = cluster.leadership()
+    sizes = {node: cluster.log_size(node) for node in COORDINATORS}
+    term = cluster.etcd.term()
+    gap_ms = load.ask(f"kill {cluster.processes[leader].child.pid}")["gap_ms"]
     cluster.processes[leader].kill()
+    new_leader = cluster.leader()
+    load_ms = cluster.load_ms(new_leader, sizes[new_leader])
     cluster.start_coordinator(leader)
     cluster.await_ready(leader)
-    return gap, cluster.etcd_term() != term
+    return Kill(gap_ms, load_ms, cluster.etcd.term() != term)
 
 
 def play(cluster, options):
-    """All rounds. Returns the gaps, and how many operations were acknowledged."""
-    chance = random.Random(options.seed)
-    faults = [fault for fault in FAULTS
-              if not options.faults or fault.__name__ in options.faults.split(",")]
-    chance.shuffle(faults)
+    """All rounds. Returns the kills, and the last answer of the load."""
+    names = [name for name in FAULTS if not options.faults or name in options.faults.split(",")]
+    random.Random(options.seed).shuffle(names)
     load = Load(cluster, options.seed)
-    gaps = []
+    kills = []
     for number in range(options.rounds):
-        load.ask(f"run {options.operations}")
-        gap, elected = kill_leader(cluster, load)
-        gaps.append(gap)
-        fault = faults[number % len(faults)]
-        load.ask("run 100")
-        fault(cluster, load)
-        load.ask("run 100")
+        done = load.ask("run 100")["mutations"]
+        kill = kill_leader(cluster, load)
+        kills.append(kill)
         load.ask("check")
-        meanwhile = " (etcd elected a leader)" if elected else ""
-        print(f"round {number + 1}: {gap} ms without service{meanwhile}, {fault.__name__}, "
-              f"{load.acknowledged} acknowledged", flush=True)
-    load.ask("devices")
-    return gaps, load.acknowledged
+        fault = names[number % len(names)]
+        FAULTS[fault](cluster, load)
+        done = load.ask("run 100")["mutations"] - done
+        load.ask(f"run {max(0, options.operations - done)}")
+        answer = load.ask("check")
+        meanwhile = ", etcd elected a leader" if kill.elected else ""
+        print(f"round {number + 1}: {kill.gap_ms} ms without service ({kill.load_ms:.0f} ms "
+              f"loading{meanwhile}); {fault}; {answer['mutations']} mutations", flush=True)
+    return kills, load.ask("devices")
 
 
-def report(gaps, acknowledged, options):
-    """What was measured."""
-    ordered = sorted(gaps)
+def counts(numbers):
+    """By name, the most first."""
+    return ", ".join(f"{name} {number}"
+                     for name, number in sorted(numbers.items(), key=lambda item: -item[1]))
+
+
+def report(kills, answer, options):
+    """What was measured. Returns whether every leader was replaced in time."""
+    late = [number for number, kill in enumerate(kills, 1) if kill.gap_ms > limit_ms(kill)]
+    elected = [str(number) for number, kill in enumerate(kills, 1) if kill.elected]
+    gaps = sorted(kill.gap_ms for kill in kills)
     print(f"seed:            {options.seed}")
-    print(f"acknowledged:    {acknowledged}, lost 0, done twice 0")
-    print(f"without service: p50 {ordered[len(ordered) // 2]} ms, worst {ordered[-1]} ms "
-          f"of {len(ordered)} kills of the leader (lease {LEADER_TTL_S} s)")
+    print(f"mutations:       {answer['mutations']} acknowledged, lost 0, done twice 0")
+    print(f"reads:           {answer['reads']}")
+    print(f"acknowledged:    {counts(answer['acknowledged'])}")
+    print(f"refused:         {counts(answer['refused'])}")
+    print(f"without service: p50 {gaps[len(gaps) // 2]} ms, worst {gaps[-1]} ms of {len(gaps)} "
+          f"kills of the leader (lease {LEADER_TTL_S} s, loading the state at most "
+          f"{max(kill.load_ms for kill in kills):.0f} ms)")
+    if elected:
+        print(f"                 (etcd elected a leader in rounds {', '.join(elected)})")
+    for number in late:
+        print(f"round {number}: {kills[number - 1].gap_ms} ms without service, and "
+              f"{limit_ms(kills[number - 1]):.0f} at most were expected", file=sys.stderr)
+    return not late
 
 
 def main():
@@ -522,17 +125,21 @@ def main():
     for program in ("coordinator", "weftd", "weft", "load"):
         parser.add_argument(f"--{program}", required=True, type=os.path.abspath)
     parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--operations", type=int, default=1500, help="a round, at least")
-    parser.add_argument("--faults", help="only these")
+    parser.add_argument("--operations", type=int, default=2000,
+                        help="mutations in a round, at least")
+    parser.add_argument("--faults", help=f"only these of {', '.join(FAULTS)}")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     options = parser.parse_args()
+    unknown = set((options.faults or "").split(",")) - {"", *FAULTS}
+    if unknown or options.rounds < 1:
+        parser.error(f"no such faults: {', '.join(unknown)}" if unknown else "no rounds")
     # Ends as an interrupt does: with everything removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = tempfile.mkdtemp(prefix="weft.")
     cluster = Cluster(options, folder)
     try:
         cluster.start()
-        report(*play(cluster, options), options)
+        in_time = report(*play(cluster, options), options)
     except Failure as failure:
         print(f"{failure}\nrepeat with --seed {options.seed}; logs are in {folder}",
               file=sys.stderr)
@@ -540,6 +147,7 @@ def main():
     finally:
         cluster.close()
     shutil.rmtree(folder)
+    sys.exit(0 if in_time else 1)
 
 
 if __name__ == "__main__":

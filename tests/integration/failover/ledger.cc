@@ -1,8 +1,10 @@
 #include "tests/integration/failover/ledger.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "proto/weft/v1/pool.grpc.pb.h"
 #include "server/core/errors.h"
@@ -11,8 +13,11 @@ namespace weft {
 namespace {
 
 constexpr uint64_t kNames = 8;
-// One operation in so many is a mutation: the coordinator remembers only so many of a client.
-constexpr uint64_t kOperationsPerMutation = 4;
+// One operation in so many reads: nothing is lost that was only read.
+constexpr uint64_t kOperationsPerRead = 8;
+// Sixteen ledgers send some 220 mutations a second: the coordinator remembers only so many of a
+// client's (--remembered-requests), for two minutes.
+constexpr absl::Duration kPeriod = absl::Milliseconds(64);
 
 }  // namespace
 
@@ -25,21 +30,29 @@ Ledger::Ledger(std::string name, uint64_t seed, std::unique_ptr<sdk::RpcClient> 
       on_acknowledged_(std::move(on_acknowledged)) {}
 
 void Ledger::Run(const std::atomic<bool>& stop) {
-  while (!stop && !progress_.violated()) Step();
+  const auto stopped = [&stop] { return stop.load(); };
+  absl::Mutex mu;
+  absl::MutexLock lock(&mu);
+  for (absl::Time next = absl::Now(); !stop && !progress_.violated();) {
+    Step();
+    next = std::max(next + kPeriod, absl::Now());
+    mu.AwaitWithDeadline(absl::Condition(&stopped), next);
+  }
 }
 
 void Ledger::Step() {
   const std::string id = absl::StrCat(name_, random_() % kNames);
   const bool there = pools_.contains("pools/" + id);
-  const bool reads = random_() % kOperationsPerMutation != 0;
-  const char* const operation = reads ? "read" : there ? "delete pool" : "create pool";
+  const bool reads = random_() % kOperationsPerRead == 0;
+  const char* const operation = reads ? "read pool" : there ? "delete pool" : "create pool";
   const absl::Time began = absl::Now();
   const absl::Status status = reads ? Get(id, there) : there ? Delete(id) : Create(id);
   if (status.ok()) {
     progress_.Acknowledge(operation);
     on_acknowledged_(began, absl::Now());
-  } else if (ReasonOf(status) == v1::QUOTA) {
-    progress_.Refuse("QUOTA");
+  } else if (const std::string reason = v1::Reason_Name(ReasonOf(status));
+             progress_.Tolerates(reason)) {
+    progress_.Refuse(reason);
   } else {
     progress_.Violate(absl::StrCat(operation, " ", id, ": ", status.ToString()));
   }

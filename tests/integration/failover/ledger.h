@@ -20,7 +20,7 @@
 
 namespace weft {
 
-// Creates, reads and deletes pools without devices: the lightest of operations. It alone
+// Creates, deletes and reads pools without devices: the lightest of operations. It alone
 // uses its names, so there is one right answer to each: any other is a violation. Not
 // thread-safe.
 class Ledger {
@@ -32,7 +32,8 @@ class Ledger {
   Ledger(std::string name, uint64_t seed, std::unique_ptr<sdk::RpcClient> coordinators,
          soak::Progress& progress, OnAcknowledged on_acknowledged);
 
-  // Carries out operations chosen by chance until `stop`, or until anything is wrong.
+  // Carries out operations chosen by chance, at a steady pace, until `stop`, or until anything is
+  // wrong.
   void Run(const std::atomic<bool>& stop);
 
   // The resource names of the pools that are there.

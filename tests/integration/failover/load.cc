@@ -1,7 +1,9 @@
 #include "tests/integration/failover/load.h"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +17,17 @@ namespace {
 
 // Far longer than any fault lasts.
 constexpr absl::Duration kCallTimeout = absl::Seconds(60);
+// Few enough that none of their events is forgotten.
+constexpr uint64_t kMutationsBetweenCollections = 1000;
+constexpr char kRead[] = "read pool";
+// What is in the store before it is acknowledged. (That a handle is closed is weftd's word.)
+constexpr std::string_view kMutations[] = {"create",    "grow",        "delete",     "open",
+                                           "open-away", "create pool", "delete pool"};
+
+uint64_t CountOf(const soak::Counts& counts, std::string_view operation) {
+  const auto it = counts.find(std::string(operation));
+  return it == counts.end() ? 0 : it->second;
+}
 
 absl::StatusOr<std::unique_ptr<sdk::RpcClient>> ConnectTo(const std::string& coordinators) {
   return sdk::RpcClient::Make({.address = coordinators, .timeout = kCallTimeout});
@@ -27,6 +40,15 @@ absl::StatusOr<std::vector<v1::Device>> ListDevices(sdk::RpcClient& admin) {
 
 }  // namespace
 
+uint64_t MutationsOf(const soak::Counts& acknowledged) {
+  return std::accumulate(std::begin(kMutations), std::end(kMutations), uint64_t{0},
+                         [&](uint64_t sum, std::string_view operation) {
+                           return sum + CountOf(acknowledged, operation);
+                         });
+}
+
+uint64_t ReadsOf(const soak::Counts& acknowledged) { return CountOf(acknowledged, kRead); }
+
 absl::StatusOr<std::unique_ptr<Load>> Load::Make(const LoadOptions& options) {
   std::unique_ptr<Load> load(new Load(options));
   if (absl::Status status = load->Connect(); !status.ok()) return status;
@@ -37,9 +59,13 @@ absl::Status Load::Connect() {
   auto admin = ConnectTo(options_.coordinators);
   if (!admin.ok()) return admin.status();
   admin_ = *std::move(admin);
-  const auto events = soak::ListEvents(*admin_, 0);
-  if (!events.ok()) return events.status();
-  if (!events->empty()) revision_ = events->back().revision();
+  if (absl::Status status = ConnectRivals(); !status.ok()) return status;
+  {
+    const auto events = soak::ListEvents(*admin_, 0);
+    if (!events.ok()) return events.status();
+    absl::MutexLock lock(&mu_);
+    if (!events->empty()) revision_ = events->back().revision();
+  }
   for (int i = 0; i < options_.ledgers; ++i) {
     auto coordinators = ConnectTo(options_.coordinators);
     if (!coordinators.ok()) return coordinators.status();
@@ -56,11 +82,28 @@ absl::Status Load::Connect() {
   return absl::OkStatus();
 }
 
+std::string Load::SocketOf(size_t host) const {
+  return absl::StrCat(options_.folder, "/", options_.hosts[host], "/weftd.sock");
+}
+
+absl::Status Load::ConnectRivals() {
+  auto rivals = Rivals::Make({.segment = options_.pool + "/rivals",
+                              .holder_host = options_.hosts[2],
+                              .holder_socket = SocketOf(2),
+                              .heir_host = options_.hosts[0],
+                              .heir_socket = SocketOf(0),
+                              .call_timeout = kCallTimeout},
+                             *admin_, progress_);
+  if (!rivals.ok()) return rivals.status();
+  rivals_ = *std::move(rivals);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<soak::Worker>> Load::MakeWorker(int number) {
   std::unique_ptr<sdk::Client> clients[2];
   for (int i = 0; i < 2; ++i) {
     sdk::ClientOptions options;
-    options.socket_path = options_.sockets[static_cast<size_t>(number + i) % 2];
+    options.socket_path = SocketOf(static_cast<size_t>(number + i) % 2);
     options.call_timeout = kCallTimeout;
     options.on_revoke = [this](const sdk::RevokeNotice& notice) {
       progress_.Violate(absl::StrCat(notice.segment, ": the handle was taken back: ",
@@ -90,6 +133,16 @@ void Load::Resume() {
       progress_.EndWorker();
     });
   }
+  threads_.emplace_back([this] { KeepCollecting(); });
+}
+
+void Load::Hold() {
+  uint64_t revision = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    revision = revision_;
+  }
+  rivals_->Hold(revision);
 }
 
 void Load::Pause() {
@@ -98,8 +151,15 @@ void Load::Pause() {
   threads_.clear();
 }
 
-void Load::Await(uint64_t operations) {
-  progress_.AwaitAcknowledged(progress_.acknowledged() + operations);
+void Load::AwaitMutations(uint64_t count) {
+  const uint64_t end = MutationsOf(progress_.acknowledged_by_operation()) + count;
+  progress_.AwaitOperations(
+      [end](const soak::Counts& counts) { return MutationsOf(counts) >= end; });
+}
+
+void Load::AwaitReads(uint64_t count) {
+  const uint64_t end = ReadsOf(progress_.acknowledged_by_operation()) + count;
+  progress_.AwaitOperations([end](const soak::Counts& counts) { return ReadsOf(counts) >= end; });
 }
 
 void Load::NoteAcknowledged(absl::Time began, absl::Time ended) {
@@ -124,15 +184,14 @@ absl::Duration Load::AwaitServiceSince(absl::Time since) {
 void Load::Check() {
   const auto segments = soak::ListSegments(*admin_);
   const auto devices = ListDevices(*admin_);
-  const auto events = soak::ListEvents(*admin_, revision_);
   const auto pools = admin_->List(&v1::PoolService::Stub::ListPools, v1::ListPoolsRequest(),
                                   [](v1::ListPoolsResponse& page) { return page.mutable_pools(); });
   if (!Expect(segments.status(), "listing segments") ||
-      !Expect(devices.status(), "listing devices") || !Expect(events.status(), "listing events") ||
-      !Expect(pools.status(), "listing pools")) {
+      !Expect(devices.status(), "listing devices") || !Expect(pools.status(), "listing pools") ||
+      !CollectEvents()) {
     return;
   }
-  soak::Promises promises;
+  soak::Promises promises = rivals_->promises();
   std::map<std::string, soak::Acknowledged> acknowledged;
   for (const auto& worker : workers_) {
     promises.merge(worker->promises());
@@ -148,12 +207,60 @@ void Load::Check() {
   Add(soak::CheckSegments(promises, *segments));
   Add(soak::CheckOverlaps(soak::ClaimsOf(*segments)));
   Add(soak::CheckUsage(*devices, *segments));
-  Add(soak::CheckEvents(acknowledged, *events));
-  if (!events->empty()) revision_ = events->back().revision();
+  absl::MutexLock lock(&mu_);
+  Add(soak::CheckEvents(acknowledged, events_));
+  CheckExpiries(events_);
+  events_.clear();
+}
+
+void Load::CheckExpiries(const std::vector<v1::Event>& events) {
+  int expiries = 0;
+  for (const v1::Event& event : events) {
+    if (event.type() != v1::HOST_EXPIRED) continue;
+    ++expiries;
+    if (event.resource() != "hosts/" + rivals_->holder_host()) {
+      progress_.Violate(event.resource() + " expired");
+    }
+  }
+  if (const int expected = rivals_->TakeExpiries(); expiries != expected) {
+    progress_.Violate(absl::StrCat(expiries, " hosts expired, not ", expected));
+  }
+}
+
+bool Load::CollectEvents() {
+  uint64_t revision = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    revision = revision_;
+  }
+  auto events = soak::ListEvents(*admin_, revision);
+  if (!Expect(events.status(), "listing events")) return false;
+  absl::MutexLock lock(&mu_);
+  for (v1::Event& event : *events) {
+    revision_ = event.revision();
+    events_.push_back(std::move(event));
+  }
+  return true;
+}
+
+void Load::KeepCollecting() {
+  uint64_t collected_at = 0;
+  while (!stop_ && !progress_.violated()) {
+    progress_.AwaitOperations([&](const soak::Counts& counts) {
+      return MutationsOf(counts) >= collected_at + kMutationsBetweenCollections;
+    });
+    collected_at = MutationsOf(progress_.acknowledged_by_operation());
+    CollectEvents();
+  }
 }
 
 void Load::CheckDevices() {
   for (const auto& worker : workers_) worker->VerifyAll();
+  uint64_t revision = 0;
+  {
+    absl::MutexLock lock(&mu_);
+    revision = revision_;
+  }
   for (;;) {
     const auto devices = ListDevices(*admin_);
     if (!Expect(devices.status(), "listing devices")) return;
@@ -161,8 +268,8 @@ void Load::CheckDevices() {
         std::all_of(devices->begin(), devices->end(),
                     [](const v1::Device& device) { return device.scrubbing_bytes() == 0; });
     if (!scrubbed) {
-      const absl::Status status = admin_->WatchEvents(revision_, [this](const v1::Event& event) {
-        revision_ = event.revision();
+      const absl::Status status = admin_->WatchEvents(revision, [&](const v1::Event& event) {
+        revision = event.revision();
         return false;
       });
       if (!Expect(status, "waiting until all is scrubbed")) return;

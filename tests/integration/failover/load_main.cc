@@ -1,18 +1,26 @@
 // The clients of failover.py, which tells them on standard input what to do, a line each,
 // and gets a line back when it is done:
 //
-//   run N       go on until N more operations are acknowledged
-//   kill PID    kill -9; answers `gap MS`, how long nobody was served
-//   check       stop, compare what was promised with what there is, go on
-//   devices     as check, and look at every byte of the devices; only at the end
+//   run N             go on until N more mutations are acknowledged
+//   read N            go on until N more reads are
+//   kill PID          kill -9; answers when somebody is served again
+//   tolerate REASON   from now on operations may be refused for it; `-`: for none
+//   hold, inherit, return
+//                     what class Rivals does
+//   check             stop, compare what was promised with what there is, go on
+//   devices           as check, and look at every byte of the devices; only at the end
 //
-// Every answer but that of `kill` is `ok ACKNOWLEDGED`; anything wrong ends the program with
-// status 1, and a line on standard error for each.
+// Every answer is a JSON object: `acknowledged` and `refused`, by operation and by reason;
+// `mutations` and `reads` of them; `gap_ms`, for how long nobody was served after the last kill.
+// Anything wrong ends the program with status 1, and a line on standard error for each.
 
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "absl/time/clock.h"
@@ -22,42 +30,92 @@ namespace weft {
 namespace {
 
 constexpr int kFailure = 1;
+constexpr int kUsageError = 2;
 
 int Fail(const soak::Violations& violations) {
   for (const std::string& violation : violations) std::cerr << "violation: " << violation << "\n";
   return kFailure;
 }
 
-void Obey(const std::string& verb, int64_t number, Load& load) {
-  if (verb == "kill") {
+class Servant {
+ public:
+  explicit Servant(Load& load) : load_(load) {}
+
+  // False: there is no such order.
+  bool Obey(const std::string& verb, std::istream& arguments) {
+    const auto order = orders_.find(verb);
+    if (order == orders_.end()) return false;
+    order->second(arguments);
+    return true;
+  }
+
+  std::string Answer() const {
+    const soak::Counts acknowledged = load_.progress().acknowledged_by_operation();
+    return nlohmann::json({{"acknowledged", acknowledged},
+                           {"refused", load_.progress().refused_by_reason()},
+                           {"mutations", MutationsOf(acknowledged)},
+                           {"reads", ReadsOf(acknowledged)},
+                           {"gap_ms", absl::ToInt64Milliseconds(gap_)}})
+        .dump();
+  }
+
+ private:
+  static uint64_t Number(std::istream& arguments) {
+    uint64_t number = 0;
+    arguments >> number;
+    return number;
+  }
+
+  void Kill(pid_t pid) {
     const absl::Time now = absl::Now();
-    kill(static_cast<pid_t>(number), SIGKILL);
-    const absl::Duration gap = load.AwaitServiceSince(now);
-    std::cout << "gap " << absl::ToInt64Milliseconds(gap) << std::endl;
-    return;
+    kill(pid, SIGKILL);
+    gap_ = load_.AwaitServiceSince(now);
   }
-  if (verb == "run") {
-    load.Await(static_cast<uint64_t>(number));
-  } else {
-    load.Pause();
-    load.Check();
-    if (verb == "devices") load.CheckDevices();
-    load.Resume();
+
+  // Every operation that began before is over, and none after has begun.
+  void Between(const std::function<void()>& what) {
+    load_.Pause();
+    what();
+    load_.Resume();
   }
-  std::cout << "ok " << load.progress().acknowledged() << std::endl;
-}
+
+  Load& load_;
+  absl::Duration gap_;
+  const std::map<std::string, std::function<void(std::istream&)>> orders_ = {
+      {"run", [this](std::istream& in) { load_.AwaitMutations(Number(in)); }},
+      {"read", [this](std::istream& in) { load_.AwaitReads(Number(in)); }},
+      {"kill", [this](std::istream& in) { Kill(static_cast<pid_t>(Number(in))); }},
+      {"tolerate",
+       [this](std::istream& in) {
+         std::string reason;
+         in >> reason;
+         Between([&] { load_.Tolerate(reason == "-" ? "" : reason); });
+       }},
+      {"hold", [this](std::istream&) { load_.Hold(); }},
+      {"inherit", [this](std::istream&) { load_.rivals().Inherit(); }},
+      {"return", [this](std::istream&) { load_.rivals().Return(); }},
+      {"check", [this](std::istream&) { Between([this] { load_.Check(); }); }},
+      {"devices",
+       [this](std::istream&) {
+         Between([this] {
+           load_.Check();
+           load_.CheckDevices();
+         });
+       }},
+  };
+};
 
 int Main(const LoadOptions& options) {
   auto load = Load::Make(options);
   if (!load.ok()) return Fail({load.status().ToString()});
   (*load)->Resume();
-  std::cout << "ok 0" << std::endl;
+  Servant servant(**load);
+  std::cout << servant.Answer() << std::endl;
   std::string verb;
   while (std::cin >> verb) {
-    int64_t number = 0;
-    if (verb == "run" || verb == "kill") std::cin >> number;
-    Obey(verb, number, **load);
+    if (!servant.Obey(verb, std::cin)) return kUsageError;
     if ((*load)->progress().violated()) return Fail((*load)->progress().violations());
+    std::cout << servant.Answer() << std::endl;
   }
   return 0;
 }
@@ -69,7 +127,8 @@ int main(int argc, char** argv) {
   weft::LoadOptions options;
   CLI::App app("The clients of a failover test.");
   app.add_option("--coordinators", options.coordinators)->required();
-  app.add_option("--socket", options.sockets, "Of two hosts")->expected(2)->required();
+  app.add_option("--folder", options.folder, "With the hosts' sockets")->required();
+  app.add_option("--host", options.hosts, "Three of them")->expected(3)->required();
   app.add_option("--ledgers", options.ledgers)->capture_default_str();
   app.add_option("--workers", options.workers)->capture_default_str();
   app.add_option("--seed", options.seed)->capture_default_str();

@@ -15,6 +15,16 @@ void Progress::Refuse(const std::string& reason) {
   ++by_reason_[reason];
 }
 
+void Progress::Tolerate(const std::string& reason) {
+  absl::MutexLock lock(&mu_);
+  tolerated_ = reason;
+}
+
+bool Progress::Tolerates(const std::string& reason) const {
+  absl::MutexLock lock(&mu_);
+  return !reason.empty() && reason == tolerated_;
+}
+
 void Progress::Violate(const std::string& what) {
   absl::MutexLock lock(&mu_);
   violations_.push_back(what);
@@ -44,6 +54,14 @@ void Progress::AwaitAcknowledged(uint64_t acknowledged) {
   mu_.Await(absl::Condition(&reached));
 }
 
+void Progress::AwaitOperations(absl::FunctionRef<bool(const Counts& acknowledged)> enough) {
+  absl::MutexLock lock(&mu_);
+  const auto reached = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return workers_ == 0 || enough(by_operation_);
+  };
+  mu_.Await(absl::Condition(&reached));
+}
+
 bool Progress::AwaitWorkers(absl::Duration timeout) {
   absl::MutexLock lock(&mu_);
   return mu_.AwaitWithTimeout(absl::Condition(this, &Progress::Idle), timeout);
@@ -54,12 +72,12 @@ uint64_t Progress::acknowledged() const {
   return acknowledged_;
 }
 
-std::map<std::string, uint64_t> Progress::acknowledged_by_operation() const {
+Counts Progress::acknowledged_by_operation() const {
   absl::MutexLock lock(&mu_);
   return by_operation_;
 }
 
-std::map<std::string, uint64_t> Progress::refused_by_reason() const {
+Counts Progress::refused_by_reason() const {
   absl::MutexLock lock(&mu_);
   return by_reason_;
 }

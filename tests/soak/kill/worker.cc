@@ -221,7 +221,8 @@ bool Worker::Judge(const Slot& slot, const std::string& operation, const absl::S
     return true;
   }
   const std::string reason = sdk::ReasonName(status);
-  if (std::find(refusals.begin(), refusals.end(), reason) != refusals.end()) {
+  if (std::find(refusals.begin(), refusals.end(), reason) != refusals.end() ||
+      progress_.Tolerates(reason)) {
     progress_.Refuse(reason);
     return false;
   }

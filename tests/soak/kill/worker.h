@@ -82,7 +82,7 @@ class Worker {
 
   void Verify(const Slot& slot, std::span<const std::byte> bytes, std::string_view where);
   void NoteOpened(Slot& slot, const sdk::Handle& handle, bool away);
-  // OK: counts `operation`; one of `refusals`: counts that; else a violation.
+  // OK: counts `operation`; one of `refusals`, or tolerated now: counts that; else a violation.
   bool Judge(const Slot& slot, const std::string& operation, const absl::Status& status,
              std::initializer_list<std::string_view> refusals = {});
   // As Judge, for what no server takes part in.
