@@ -109,7 +109,7 @@ int Run(int argc, const char* const* argv, std::ostream& out, std::ostream& err)
 
   const absl::Status status = selected.run();
   if (!status.ok()) err << ErrorLine(selected.name, status) << std::endl;
-  return status.ok() ? context.exit_code() : ExitCodeOf(status);
+  return context.exit_code().value_or(ExitCodeOf(status));
 }
 
 }  // namespace weft::cli

@@ -1,6 +1,5 @@
 #include "client/cli/context.h"
 
-#include <optional>
 #include <utility>
 
 namespace weft::cli {

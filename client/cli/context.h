@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -68,9 +69,10 @@ class Context {
   void Print(const Resource& resource, ToText text) {
     out_ << (options_.json ? ToJson(resource) : text(resource)) << std::flush;
   }
-  // Of a command that succeeds and has more to say by its exit status.
+  // Of a command whose exit status has its own meaning, whether it succeeds or fails.
   void SetExitCode(int code) { exit_code_ = code; }
-  int exit_code() const { return exit_code_; }
+  // Absent: what exit_codes.h makes of the result.
+  std::optional<int> exit_code() const { return exit_code_; }
   // A line about what is going on, for people.
   void Note(const std::string& line);
 
@@ -78,7 +80,7 @@ class Context {
   std::ostream& out_;
   std::ostream& err_;
   GlobalOptions options_;
-  int exit_code_ = 0;
+  std::optional<int> exit_code_;
   std::unique_ptr<sdk::RpcClient> coordinator_;
   std::unique_ptr<sdk::Client> client_;
   std::unique_ptr<sdk::RpcClient> daemon_;

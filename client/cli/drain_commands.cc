@@ -14,6 +14,7 @@
 #include "proto/weft/v1/device.grpc.pb.h"
 #include "proto/weft/v1/grant.grpc.pb.h"
 #include "proto/weft/v1/host.grpc.pb.h"
+#include "server/core/errors.h"
 
 namespace weft::cli {
 namespace {
@@ -34,6 +35,12 @@ auto CallFor(Context& context, const std::string& name, Call call) {
   Request request;
   request.set_name(name);
   return context.Call(call, request);
+}
+
+// Of a drain that was waited for.
+absl::Status Undrained(const std::string& name) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, v1::IN_USE,
+                   absl::StrCat(name, " is not drained: somebody has ended its drain"));
 }
 
 // What keeps a host from being empty.
@@ -69,9 +76,10 @@ absl::Status DrainHost(Context& context, const std::string& text, bool wait) {
         context, absl::StrCat(text, " has let go of everything"), [&]() -> absl::StatusOr<bool> {
           host = CallFor<v1::GetHostRequest>(context, *name, &HostStub::GetHost);
           if (!host.ok()) return host.status();
-          return host->grants() == 0 && host->scrubs() == 0;
+          return !host->draining() || (host->grants() == 0 && host->scrubs() == 0);
         });
     if (!waited.ok()) return waited;
+    if (!host->draining()) return Undrained(*name);
   }
   return PrintHostLeft(context, *host);
 }
@@ -110,6 +118,8 @@ absl::Status DrainDevice(Context& context, const std::string& text, bool revoke,
           return device->drained() || device->state() != v1::DEVICE_DRAINING;
         });
     if (!waited.ok()) return waited;
+    // One that is in no pool was drained before it was removed.
+    if (!device->drained() && !device->pool().empty()) return Undrained(*name);
   }
   return PrintWithMoves(context, *device, DeviceLeft);
 }

@@ -15,17 +15,17 @@ enum ExitCode : int {
   kExitNotFound = 4,     // The object named is not there.
 };
 
-// Of `weft fsck`, added up, as fsck(8) does it.
+// Of `weft fsck`, added up, as fsck(8) does it. No sum of them is kExitUsage.
 enum FsckExitCode : int {
   kFsckRepaired = 1,
   kFsckLeft = 4,
-  kFsckNotChecked = 8,
+  kFsckNotChecked = 8,  // A host; or an error ended it: who knows what is left.
 };
 
 // For --help.
 inline constexpr char kExitCodesHelp[] =
     "Exit status: 0 done; 1 failed, or verify found a difference; 2 wrong usage, name or size;\n"
-    "3 coordinator or weftd not reached in time; 4 no such object.";
+    "3 coordinator or weftd not reached in time; 4 no such object. weft fsck has its own.";
 
 inline ExitCode ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {

@@ -28,6 +28,7 @@ bool Matters(v1::EventType type) {
     case v1::SEGMENT_DELETED:
     case v1::SEGMENT_MOVED:
     case v1::DEVICE_DRAIN_ENDED:
+    case v1::HOST_DRAIN_ENDED:
     case v1::DEVICE_DRAINED:
     case v1::SCRUB_FINISHED:
       return true;

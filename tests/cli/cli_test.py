@@ -8,6 +8,7 @@ Nothing here waits for a daemon to be ready: `weft` itself does, by trying again
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,11 +61,11 @@ class Cluster:
             os.environ, PATH=path, WEFT_COORDINATOR=self.address, WEFT_SOCKET=self.socket,
         )
 
-    def popen(self, *arguments):
+    def popen(self, *arguments, stderr=None):
         """A `weft` that goes on, with its output to read."""
         return subprocess.Popen(
             [WEFT, "--timeout=1m", *arguments], env=self.environment(), text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
         )
 
 
@@ -190,9 +191,17 @@ class CoordinatorTest(CliTest):
         nowhere = ["--coordinator=unix:/nonexistent/c", "--socket=/nonexistent/s", "--timeout=50ms"]
         self.assertIn("/nonexistent/c", self.fails(3, "UNREACHABLE", *nowhere, "pool", "list"))
         self.fails(3, "UNREACHABLE", *nowhere, "events", "--follow")
+        self.fails(8, "UNREACHABLE", *nowhere, "fsck")
         for command in (["segment", "fill", "a/b"], ["device", "list", "--local"],
                         ["segment", "list", "--local"]):
             self.assertIn("/nonexistent/s", self.fails(3, "UNREACHABLE", *nowhere, *command))
+
+    def test_fsck(self):
+        self.assertEqual(self.weft("fsck"), "clean: 0 hosts checked\n")
+        self.assertEqual(self.weft_json("fsck", "--repair", "--yes")["differences"], [])
+        self.fails(2, "see weft --help", "fsck", "--yes")
+        for arguments in (["--repair"], ["--repair", "--json"]):
+            self.assertIn("--yes", self.fails(2, "BAD_ARGUMENT", "fsck", *arguments))
 
     def test_follow_goes_on_after_the_coordinator_was_killed(self):
         after = self.weft_json("status")["revision"]
@@ -307,6 +316,25 @@ class HostTest(CliTest):
         self.fails(1, "POOL_FULL", "segment", "create", "p/new", "--size=2M")
         self.assertIn("p/", self.fails(1, "IN_USE", "device", "remove", uuid))
         self.assertEqual(self.weft_json("device", "undrain", uuid)["state"], "DEVICE_ACTIVE")
+
+    def test_a_drain_that_somebody_ends_is_not_done(self):
+        self.weft("segment", "create", "p/stays", "--size=2M")
+        self.addCleanup(self.weft, "segment", "delete", "p/stays", "--wait")
+        holder = self.cluster.popen("segment", "map", "p/stays", "--json")
+        self.addCleanup(holder.stdout.close)
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.kill)
+        self.assertIn("p/stays", holder.stdout.readline())
+        holder.send_signal(signal.SIGSTOP)  # it will not let go
+        for noun, name in (("host", "host-a"), ("device", self.formatted["uuid"])):
+            drain = self.cluster.popen(noun, "drain", name, "--wait", stderr=subprocess.PIPE)
+            self.addCleanup(drain.stderr.close)
+            self.addCleanup(drain.stdout.close)
+            self.addCleanup(drain.kill)
+            self.assertIn("waiting until", drain.stderr.readline())
+            self.weft(noun, "undrain", name)
+            self.assertEqual(drain.wait(), 1)
+            self.assertIn(f"IN_USE: {noun}s/{name} is not drained", drain.stderr.read())
 
     def test_local_commands_are_the_callers_own(self):
         created = self.weft_json("segment", "create", "p/mine", "--size=2M", "--local")

@@ -132,8 +132,8 @@ LAYERS = {
     ),
     "client/sdk/": (
         "client/sdk/", "server/core/", "server/rpc/channel.h",
-        "server/rpc/endpoints.h",
-        "server/rpc/client_credentials.h", "server/rpc/status.h", "server/rpc/tls_files.h",
+        "server/rpc/client_credentials.h", "server/rpc/endpoints.h", "server/rpc/status.h",
+        "server/rpc/tls_files.h",
     ),
     "server/core/": ("server/core/",),
     "server/platform/": ("server/core/", "server/platform/"),

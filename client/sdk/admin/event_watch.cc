@@ -46,6 +46,8 @@ absl::Status RpcClient::WatchEvents(uint64_t after_revision,
   uint64_t revision = after_revision;
   Backoff backoff(BackoffOptions{}, RandomFraction);
   Deadline deadline = Deadline::After(options_.timeout);
+  // Why there are no events: told when time is up.
+  absl::Status why = Unreachable();
   for (;;) {
     const std::shared_ptr<grpc::Channel> channel = endpoints_.current();
     const absl::Duration patience =
@@ -56,9 +58,14 @@ absl::Status RpcClient::WatchEvents(uint64_t after_revision,
       status = WatchOnce(channel, &revision, on_event);
       const bool passes = absl::IsUnavailable(status) || RetryDelayOf(status).has_value();
       if (!passes) return status;
-      if (ReasonOf(status) != v1::NOT_LEADER) deadline = Deadline::After(options_.timeout);
+      if (ReasonOf(status) == v1::NOT_LEADER) {
+        why = status;
+      } else {
+        why = Unreachable();
+        deadline = Deadline::After(options_.timeout);
+      }
     }
-    if (deadline.left() <= absl::ZeroDuration()) return Unreachable();
+    if (deadline.left() <= absl::ZeroDuration()) return why;
     if (revision != revision_before) backoff.Reset();
     endpoints_.MoveOn(channel, status);
     Pause(std::min(backoff.Next(), deadline.left()));

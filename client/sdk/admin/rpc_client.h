@@ -41,11 +41,13 @@ struct RpcClientOptions {
 //
 // Every call is repeated, with backoff and with the same request id, while the server
 // cannot be reached, does not lead, has too much to do, or does not know how an attempt
-// ended. Errors: the
-// method's own, with their reasons (server/core/errors.h); UNREACHABLE (UNAVAILABLE: names
-// the address); OUTCOME_UNKNOWN (DEADLINE_EXCEEDED: no answer in time).
+// ended. Errors: the method's own, with their reasons (server/core/errors.h); UNREACHABLE
+// (UNAVAILABLE: names the address); OUTCOME_UNKNOWN (DEADLINE_EXCEEDED: no answer in time).
 class RpcClient {
  public:
+  // For what a server answers by itself.
+  static constexpr absl::Duration kAttemptTimeout = absl::Seconds(3);
+
   // FAILED_PRECONDITION: a file of `options.tls` cannot be read.
   static absl::StatusOr<std::unique_ptr<RpcClient>> Make(RpcClientOptions options);
 
@@ -53,32 +55,36 @@ class RpcClient {
   using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Reply*);
 
   // One call: `Call(&v1::PoolService::Stub::GetPool, request)`. A request that has a
-  // request_id gets a random one.
+  // request_id gets a random one. A server that does not answer in `attempt_timeout` is passed
+  // over, if there are others.
   template <typename Stub, typename Request, typename Reply>
-  absl::StatusOr<Reply> Call(Method<Stub, Request, Reply> method, Request request) {
+  absl::StatusOr<Reply> Call(Method<Stub, Request, Reply> method, Request request,
+                             absl::Duration attempt_timeout = kAttemptTimeout) {
     if constexpr (requires { request.set_request_id(std::string()); }) {
       request.set_request_id(NewRequestId());
     }
     Reply reply;
-    absl::Status status =
-        Repeat([&](const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext& context) {
-          Stub stub(channel);
-          return (stub.*method)(&context, request, &reply);
-        });
+    const auto attempt = [&](const std::shared_ptr<grpc::Channel>& channel,
+                             grpc::ClientContext& context) {
+      Stub stub(channel);
+      return (stub.*method)(&context, request, &reply);
+    };
+    absl::Status status = Repeat(attempt, attempt_timeout);
     if (!status.ok()) return status;
     return reply;
   }
 
-  // All pages of a List method; `items` gives the repeated field of a page.
+  // All pages of a List method, each by a Call; `items` gives the repeated field of a page.
   template <typename Stub, typename Request, typename Reply, typename Items>
-  auto List(Method<Stub, Request, Reply> method, Request request, Items items)
+  auto List(Method<Stub, Request, Reply> method, Request request, Items items,
+            absl::Duration attempt_timeout = kAttemptTimeout)
       -> absl::StatusOr<std::vector<
           typename std::remove_reference_t<decltype(*items(std::declval<Reply&>()))>::value_type>> {
     std::vector<
         typename std::remove_reference_t<decltype(*items(std::declval<Reply&>()))>::value_type>
         all;
     do {
-      absl::StatusOr<Reply> page = Call(method, request);
+      absl::StatusOr<Reply> page = Call(method, request, attempt_timeout);
       if (!page.ok()) return page.status();
       for (auto& item : *items(*page)) all.push_back(std::move(item));
       request.set_page_token(page->next_page_token());
@@ -89,7 +95,7 @@ class RpcClient {
   // Calls `on_event` with each event after `after_revision` (0: from the oldest kept), in
   // order and each once, until it returns false: then OK. A lost connection is made again;
   // the options' timeout is how long that may take. Errors: EVENTS_COMPACTED
-  // (OUT_OF_RANGE), UNREACHABLE.
+  // (OUT_OF_RANGE); UNREACHABLE; NOT_LEADER (none leads that could be reached).
   absl::Status WatchEvents(uint64_t after_revision,
                            absl::FunctionRef<bool(const v1::Event&)> on_event);
 
@@ -102,8 +108,7 @@ class RpcClient {
 
   RpcClient(RpcClientOptions options, std::shared_ptr<grpc::ChannelCredentials> credentials);
 
-  // A server that does not answer in `attempt_timeout` is passed over, if there are others.
-  absl::Status Repeat(Attempt attempt, absl::Duration attempt_timeout = absl::Seconds(3));
+  absl::Status Repeat(Attempt attempt, absl::Duration attempt_timeout);
   absl::Status Unreachable() const;
   // `error` with what the caller can do about it.
   absl::Status Explain(const absl::Status& error) const;

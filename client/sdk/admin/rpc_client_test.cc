@@ -43,8 +43,11 @@ class FakePools final : public v1::PoolService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status ListPools(grpc::ServerContext*, const v1::ListPoolsRequest* request,
+  grpc::Status ListPools(grpc::ServerContext* context, const v1::ListPoolsRequest* request,
                          v1::ListPoolsResponse* reply) override {
+    const gpr_timespec deadline = context->raw_deadline();
+    time_left = absl::Milliseconds(
+        gpr_time_to_millis(gpr_time_sub(deadline, gpr_now(deadline.clock_type))));
     const int page = request->page_token().empty() ? 0 : std::stoi(request->page_token());
     for (int i = 0; i < 2; ++i) reply->add_pools()->set_name(std::to_string(2 * page + i));
     if (page < 2) reply->set_next_page_token(std::to_string(page + 1));
@@ -58,6 +61,7 @@ class FakePools final : public v1::PoolService::Service {
 
   std::vector<std::string> request_ids;
   std::string last_ticket;
+  absl::Duration time_left;  // for the answer, when a list was asked for last
 
  private:
   absl::Status NextFailure() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -80,6 +84,7 @@ class FakeEvents final : public v1::EventService::Service {
       return ToGrpcStatus(
           MakeError(absl::StatusCode::kOutOfRange, v1::EVENTS_COMPACTED, "list again"));
     }
+    if (request->after_revision() == kFollower) return ToGrpcStatus(NotLeader(""));
     v1::Event event;
     for (uint64_t i = 1; i <= 2; ++i) {
       event.set_revision(request->after_revision() + i);
@@ -89,6 +94,7 @@ class FakeEvents final : public v1::EventService::Service {
   }
 
   static constexpr uint64_t kCompacted = 1000;
+  static constexpr uint64_t kFollower = 2000;
 };
 
 class RpcClientTest : public testing::Test {
@@ -192,6 +198,21 @@ TEST_F(RpcClientTest, TriesTheNextAddress) {
   EXPECT_TRUE(status.ok()) << status;
 }
 
+TEST_F(RpcClientTest, OfSeveralAnAttemptHasTheTimeThatTheCallerGivesIt) {
+  client_ = MakeClient(address_ + ",unix:/nonexistent/weft.sock");
+  const auto list = [&](absl::Duration attempt_timeout) {
+    const auto pools = client_->List(
+        &v1::PoolService::Stub::ListPools, v1::ListPoolsRequest(),
+        [](v1::ListPoolsResponse& page) { return page.mutable_pools(); }, attempt_timeout);
+    EXPECT_TRUE(pools.ok()) << pools.status();
+    return pools_.time_left;
+  };
+  // What arrives is rounded.
+  EXPECT_LT(list(RpcClient::kAttemptTimeout), absl::Seconds(10));
+  EXPECT_GT(list(absl::Seconds(20)), absl::Seconds(10));
+  EXPECT_LT(list(absl::InfiniteDuration()), absl::Seconds(40)) << "the whole call has 30 s";
+}
+
 TEST_F(RpcClientTest, WatchGoesOnWhereABrokenStreamEnded) {
   std::vector<uint64_t> revisions;
   const absl::Status status = client_->WatchEvents(10, [&](const v1::Event& event) {
@@ -206,6 +227,13 @@ TEST_F(RpcClientTest, WatchOfForgottenEventsFails) {
   const absl::Status status =
       client_->WatchEvents(FakeEvents::kCompacted, [](const v1::Event&) { return true; });
   EXPECT_EQ(ReasonOf(status), v1::EVENTS_COMPACTED);
+}
+
+TEST_F(RpcClientTest, WatchOfFollowersSaysThatNobodyLeads) {
+  client_ = MakeClient(address_ + ",unix:/nonexistent/weft.sock", absl::Seconds(1));
+  const absl::Status status =
+      client_->WatchEvents(FakeEvents::kFollower, [](const v1::Event&) { return true; });
+  EXPECT_EQ(ReasonOf(status), v1::NOT_LEADER) << status;
 }
 
 TEST_F(RpcClientTest, WatchOfNobodyIsUnreachable) {
