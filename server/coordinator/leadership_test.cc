@@ -29,6 +29,7 @@ class FakeLeadership final : public Leadership {
     mu_.Await(absl::Condition(&decided));
     if (stopped_) return absl::CancelledError("stopped");
     store_ = std::move(next_);
+    ++terms_;
     return store_.get();
   }
   void Stop() override {
@@ -46,6 +47,10 @@ class FakeLeadership final : public Leadership {
     medium_->Depose();
     Observer()->OnTermOver();
   }
+  int terms() {
+    absl::MutexLock lock(&mu_);
+    return terms_;
+  }
   void Follow(const std::string& leader) { Observer()->OnFollowing(leader); }
 
  private:
@@ -60,6 +65,7 @@ class FakeLeadership final : public Leadership {
   absl::Mutex mu_;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   LeadershipObserver* observer_ ABSL_GUARDED_BY(mu_) = nullptr;
+  int terms_ ABSL_GUARDED_BY(mu_) = 0;
   std::unique_ptr<Store> next_ ABSL_GUARDED_BY(mu_);
   std::unique_ptr<Store> store_ ABSL_GUARDED_BY(mu_);
 };
@@ -141,6 +147,7 @@ TEST_F(LeadershipTest, ADeposedLeaderThatWasNotToldFindsOut) {
       EXPECT_EQ(ReasonOf(status), v1::NOT_LEADER) << status;
     }
   } while (!status.ok());
+  EXPECT_EQ(election_.terms(), 2) << "it answered as if it still led";
 }
 
 }  // namespace

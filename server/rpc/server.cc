@@ -18,8 +18,8 @@
 namespace weft {
 namespace {
 
-// The greatest request is a Register with 1024 devices or a CreateSegment with explicit
-// extents: far below.
+// The greatest is a Register with all that a host may have, 16,384 grants and 1,024 devices, and
+// descriptions of 256 KiB: less than that.
 constexpr int kMaxReceiveBytes = 1 << 20;
 // A host's inventory of grants can be long.
 constexpr int kMaxSendBytes = 64 << 20;

@@ -128,6 +128,7 @@ class Cluster:
 
     def start(self):
         """Everything, and a pool of two devices that all hosts have proved to see."""
+        self.network.build()
         for node in etcd.ETCDS:
             self.etcd.start(node)
         for node in COORDINATORS:

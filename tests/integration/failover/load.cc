@@ -176,7 +176,9 @@ absl::Duration Load::AwaitServiceSince(absl::Time since) {
   absl::MutexLock lock(&mu_);
   since_ = since;
   served_ = false;
-  mu_.Await(absl::Condition(&over));
+  // What Progress has changes without this mutex: looked at again every now and then.
+  while (!mu_.AwaitWithTimeout(absl::Condition(&over), absl::Seconds(1))) {
+  }
   since_ = absl::InfiniteFuture();
   return served_ ? gap_ : absl::InfiniteDuration();
 }

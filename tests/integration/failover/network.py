@@ -60,6 +60,9 @@ class Network:
 
     def __init__(self):
         self.namespaces = []
+
+    def build(self):
+        """Makes all of it."""
         self.add("net")
         self.ip("net", "link", "add", "bridge0", "type", "bridge")
         self.ip("net", "address", "add", f"{NET}1/24", "dev", "bridge0")
