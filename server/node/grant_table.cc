@@ -305,7 +305,8 @@ void GrantTable::Decide(SegmentId segment, HostGrant& grant, BootTime now, Grant
   }
   // Who can take back need not take clients at their word.
   const bool needs_proof = options_.can_revoke || grant.in_doubt || grant.revoking() || expired_;
-  if (needs_proof && !grant.proved_free && !grant.releasing) {
+  const bool was_called = grant.release_token != Token();
+  if (needs_proof && !grant.proved_free && !was_called) {
     grant.inspecting = true;
     grant.opens_at_inspection = grant.opens;
     (grant.revoking() && options_.can_revoke ? actions.take_back : actions.inspect)

@@ -92,7 +92,8 @@ class GrantTable {
   };
   // Grants that this table knows a newer state of stay as they are. One that nobody here asked
   // for, and that no earlier run left, is released before it is used: an earlier run may have
-  // released it, and the coordinator may act on that late.
+  // released it, and the coordinator may act on that late. Or what was recorded of it was lost, and
+  // programs have it mapped: they are waited for.
   Gone Apply(const v1::Assignments& assignments);
   // The reply to AcquireGrant; false if it is overtaken: the grant is gone again.
   bool Acquired(const v1::AcquireGrantResponse& response);
@@ -159,10 +160,10 @@ class GrantTable {
     // An inspection found nothing, and no handle was given since.
     bool proved_free = false;
     bool inspecting = false;
-    // From the first attempt on: there is no way back.
+    // There is no way back.
     bool releasing = false;
     bool release_called = false;
-    Token release_token;  // what it was called for
+    Token release_token;  // what it was called for last; none: never
     // Raised when a handle is given or is over: an inspection begun before says nothing.
     uint64_t opens = 0;
     uint64_t opens_at_inspection = 0;

@@ -74,6 +74,13 @@ class GrantTableTest : public testing::Test {
   }
 
   GrantActions Reconcile() { return table_.Reconcile(now_); }
+  // An inspection finds it unmapped: it is released.
+  void ReleaseUnmapped() {
+    const std::vector<SegmentId> it = {kSegment};
+    EXPECT_EQ(Reconcile().inspect, it);
+    table_.Inspected(kSegment, false, now_);
+    EXPECT_EQ(Reconcile().release, it);
+  }
   void Pass(absl::Duration time) { now_ = now_ + time; }
   void EndRelease(bool released, uint64_t counter = 1) {
     table_.EndRelease(kSegment, Granted(0, counter).grant().token(), released, now_);
@@ -285,7 +292,7 @@ TEST_F(GrantTableTest, AGrantOfAnEarlierRunWaitsForItsClientThenIsInspected) {
 // The coordinator saw the acquire twice, the second time after the release.
 TEST_F(GrantTableTest, AGrantThatComesWhileTheOneBeforeItIsReleasedIsReleasedToo) {
   table_.Apply(Listed(5, /*whole=*/true));
-  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+  ReleaseUnmapped();
   v1::Assignments again = Listed(6, /*whole=*/false);
   again.mutable_upserts(0)->mutable_grant()->mutable_grant()->mutable_token()->set_counter(99);
   table_.Apply(again);
@@ -302,10 +309,21 @@ TEST_F(GrantTableTest, AGrantThatNobodyLeftIsReleasedBeforeItIsUsed) {
   table_.Apply(Listed(5, /*whole=*/true));
   EXPECT_TRUE(table_.IsReleasing(kName)) << "an open waits";
   EXPECT_FALSE(table_.Adopt(kHandle, Claim()));
-  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+  ReleaseUnmapped();
   EndRelease(true);
   EXPECT_FALSE(table_.IsReleasing(kName));
   Open(kHandle, 6);
+}
+
+// What an earlier run recorded of it was lost, and its clients live on.
+TEST_F(GrantTableTest, AGrantThatNobodyAskedForIsNotReleasedWhileItIsMapped) {
+  table_.Apply(Listed(5, /*whole=*/true));
+  EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
+  table_.Inspected(kSegment, true, now_);
+  EXPECT_TRUE(Reconcile().release.empty());
+  EXPECT_TRUE(table_.IsReleasing(kName)) << "an open waits";
+  Pass(absl::Seconds(1));
+  ReleaseUnmapped();
 }
 
 TEST_F(GrantTableTest, AHandleOfAnEarlierRunIsAdopted) {

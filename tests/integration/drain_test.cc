@@ -109,9 +109,9 @@ class DrainTest : public testing::Test {
     ASSERT_TRUE(mapping.ok()) << mapping.status();
     EXPECT_FALSE(cli::FindMismatch(mapping->bytes(), 0, seed).has_value());
   }
-  // Why a program on the host does not get the segment within two seconds.
+  // Why a program on the host does not get the segment.
   v1::Reason WhyRefused(const std::string& host) {
-    const auto client = cluster_.Connect(host, {.call_timeout = absl::Seconds(2)});
+    const auto client = cluster_.Connect(host, {.call_timeout = absl::Seconds(5)});
     EXPECT_TRUE(client.ok()) << client.status();
     return ReasonOf((*client)->Open("p/s", AccessMode::kReadOnly).status());
   }

@@ -157,7 +157,7 @@ daemons_end() {
 # Programs of the build.
 stage_programs() {
   local targets=(//client/cli:weft //server/coordinator:weft-coordinator //server/node:weftd
-    //tests/qemu:store_loop) bin target
+    //tests/qemu:lone_segment //tests/qemu:store_loop) bin target
   weft_bazel build --noshow_progress --ui_event_filters=-info "${targets[@]}" >&2 || return 1
   bin="$(weft_bazel info bazel-bin 2>/dev/null)"
   mkdir -p "${WEFT_SHARED}/bin"
@@ -213,6 +213,14 @@ admin() {
   admin_said="$("${WEFT_SHARED}/bin/weft" "$@" 2>&1)" || status=$?
   printf '%s\n' "${admin_said}" | sed 's/^/# /'
   return "${status}"
+}
+
+# exits STATUS COMMAND...: whether the command ends with it.
+exits() {
+  local wanted="$1" status=0
+  shift
+  "$@" || status=$?
+  ((status == wanted))
 }
 
 # says TEXT PART...: whether the text has all of the parts.

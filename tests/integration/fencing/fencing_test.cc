@@ -303,7 +303,7 @@ TEST_F(FencingTest, AHostThatIsAliveIsStoppedOnlyByForce) {
   const absl::Status held = b_->Open("p/s", AccessMode::kReadWrite).status();
   EXPECT_EQ(ReasonOf(held), v1::HELD) << "it still stores there";
   EXPECT_THAT(std::string(held.message()), HasSubstr("being fenced"));
-  const auto impatient = cluster_.Connect("host-a", {.call_timeout = absl::Seconds(2)});
+  const auto impatient = cluster_.Connect("host-a", {.call_timeout = absl::Seconds(5)});
   ASSERT_TRUE(impatient.ok()) << impatient.status();
   EXPECT_EQ(ReasonOf((*impatient)->Open("p/s", AccessMode::kReadOnly).status()), v1::UNREACHABLE)
       << "it is kept out";

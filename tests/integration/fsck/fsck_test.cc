@@ -1,9 +1,9 @@
 // `weft fsck` with real processes: nothing to say of a cluster that is in order; a coordinator
-// that goes on from an old backup; a label that somebody else wrote.
+// that goes on from an old backup; a label that somebody else wrote; a daemon that lost its
+// records. lost_messages_test.cc has what only a fault of Weft can bring about.
 
 #include <signal.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -11,29 +11,30 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iterator>
 #include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/notification.h"
 #include "client/sdk/weft.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/weft/v1/cluster.grpc.pb.h"
 #include "proto/weft/v1/fsck.grpc.pb.h"
+#include "server/core/errors.h"
 #include "server/core/types.h"
 #include "server/node/label.h"
+#include "tests/integration/cli.h"
+#include "tests/integration/fsck/label_file.h"
 #include "tests/integration/harness.h"
+#include "tests/integration/holder.h"
 #include "tests/integration/process.h"
 
 namespace weft {
 namespace {
 
+namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 // Of `weft fsck`.
@@ -48,19 +49,12 @@ class FsckTest : public testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(cluster_.StartWithPool().ok()); }
 
-  Process Start(const std::vector<std::string>& arguments) {
-    std::vector<std::string> all = {std::getenv("WEFT"),
-                                    "--coordinator=" + cluster_.coordinator_address(), "fsck"};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    std::filesystem::remove(output_path());
-    return Process(all, output_path());
+  Process Start(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "fsck");
+    return cli_.Start(arguments);
   }
   int Fsck(const std::vector<std::string>& arguments = {}) { return Start(arguments).Wait(); }
-  std::string output_path() const { return cluster_.File("fsck.out"); }
-  std::string Output() const {
-    std::ifstream file(output_path());
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
+  std::string Output() const { return cli_.Output(); }
 
   // The coordinator goes on from `backup`.
   void Restore(const std::string& backup) {
@@ -87,6 +81,7 @@ class FsckTest : public testing::Test {
   }
 
   Cluster cluster_;
+  Cli cli_{cluster_};
 };
 
 TEST_F(FsckTest, AClusterInOrderIsClean) {
@@ -102,48 +97,38 @@ TEST_F(FsckTest, AClusterInOrderIsClean) {
 TEST_F(FsckTest, ASegmentThatAnOldBackupDoesNotKnow) {
   const auto backup = cluster_.admin().ReadBackup();
   ASSERT_TRUE(backup.ok()) << backup.status();
-  std::optional<sdk::Handle> handle;
-  absl::Notification told;
-  const auto client = cluster_.Connect("host-a", {.on_revoke = [&](const sdk::RevokeNotice&) {
-                                         if (!told.HasBeenNotified()) told.Notify();
-                                       }});
+  const auto client = cluster_.Connect("host-a");
   ASSERT_TRUE(client.ok()) << client.status();
   ASSERT_TRUE((*client)->CreateSegment("p/s", kSize).ok());
-  auto opened = (*client)->Open("p/s", sdk::AccessMode::kReadWrite);
-  ASSERT_TRUE(opened.ok()) << opened.status();
-  handle = *std::move(opened);
-  {
-    auto mapping = handle->Map();
-    ASSERT_TRUE(mapping.ok()) << mapping.status();
-    std::memset(mapping->bytes().data(), 0x5a, mapping->bytes().size());
+  Holder holder(cluster_, "host-a", "p/s");
+  std::memset(holder.bytes().data(), 0x5a, holder.bytes().size());
 
-    Restore(*backup);
-    ASSERT_TRUE(AwaitStatus("host-a brings the segment in", [](const v1::ClusterStatus& status) {
-                  return status.strays() == 1;
-                }).ok());
-    ASSERT_TRUE(cluster_.AwaitPool("p", {"host-a", "host-b"}).ok());
+  Restore(*backup);
+  ASSERT_TRUE(AwaitStatus("host-a brings the segment in", [](const v1::ClusterStatus& status) {
+                return status.strays() == 1;
+              }).ok());
+  ASSERT_TRUE(cluster_.AwaitPool("p", {"host-a", "host-b"}).ok());
 
-    EXPECT_EQ(Fsck(), kLeft) << Output();
-    EXPECT_THAT(Output(), HasSubstr("STRAY_SEGMENT pools/p/segments/s on host-a"));
-    const auto status = Status();
-    ASSERT_TRUE(status.ok()) << status.status();
-    EXPECT_EQ(status->usage().quarantined_bytes(), kSize);
-    // All that may be had is not the stray's.
-    ASSERT_TRUE((*client)->CreateSegment("p/rest", status->usage().free_bytes()).ok());
-    for (size_t at = 0; at < mapping->bytes().size(); at += kExtentUnit.value()) {
-      ASSERT_EQ(mapping->bytes()[at], std::byte{0x5a}) << at;
-    }
+  EXPECT_EQ(Fsck(), kLeft) << Output();
+  EXPECT_THAT(Output(), HasSubstr("STRAY_SEGMENT pools/p/segments/s on host-a"));
+  const auto status = Status();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->usage().quarantined_bytes(), kSize);
+  // All that may be had is not the stray's.
+  ASSERT_TRUE((*client)->CreateSegment("p/rest", status->usage().free_bytes()).ok());
+  for (size_t at = 0; at < holder.bytes().size(); at += kExtentUnit.value()) {
+    ASSERT_EQ(holder.bytes()[at], std::byte{0x5a}) << at;
   }
 
   Process repair = Start({"--repair", "--yes"});
-  told.WaitForNotification();
-  handle.reset();  // a backend that cannot revoke waits for its programs
+  ASSERT_TRUE(holder.AwaitNotice().ok());
+  holder.LetGo();  // a backend that cannot revoke waits for its programs
   EXPECT_EQ(repair.Wait(), kRepaired) << Output();
   ASSERT_TRUE(cluster_.AwaitPool("p", {"host-a", "host-b"}).ok());
   EXPECT_EQ(Fsck(), kClean) << Output();
-  const auto status = Status();
-  ASSERT_TRUE(status.ok()) << status.status();
-  EXPECT_EQ(status->usage().free_bytes(), kSize);
+  const auto after = Status();
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ(after->usage().free_bytes(), kSize);
 }
 
 TEST_F(FsckTest, AHostThatDoesNotAnswerIsNotChecked) {
@@ -155,22 +140,10 @@ TEST_F(FsckTest, AHostThatDoesNotAnswerIsNotChecked) {
 }
 
 TEST_F(FsckTest, ALabelThatSomebodyElseWrote) {
-  std::fstream device(cluster_.device_path(0), std::ios::in | std::ios::out | std::ios::binary);
-  const ByteCount capacity(std::filesystem::file_size(cluster_.device_path(0)));
-  for (const LabelCopy copy : {LabelCopy::kFirst, LabelCopy::kLast}) {
-    const auto offset = static_cast<std::streamoff>(LabelOffset(copy, capacity).value());
-    std::array<uint8_t, kLabelBytes> bytes;
-    device.seekg(offset);
-    device.read(reinterpret_cast<char*>(bytes.data()), bytes.size());
-    LabelVerdict verdict = ParseLabel(bytes, copy, capacity);
-    ASSERT_EQ(verdict.state, LabelState::kGood) << verdict.detail;
-    ++verdict.label.power_epoch;
-    ++verdict.label.sequence;
-    bytes = EncodeLabel(verdict.label, copy);
-    device.seekp(offset);
-    device.write(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  }
-  device.flush();
+  Label label = ReadLabelFile(cluster_.device_path(0));
+  ++label.power_epoch;
+  ++label.sequence;
+  WriteLabelFile(cluster_.device_path(0), label);
   EXPECT_EQ(Fsck({"--repair", "--yes", "--json"}), kLeft) << Output();
   EXPECT_THAT(Output(), HasSubstr("LABEL_POWER_EPOCH"));
 }
@@ -198,6 +171,28 @@ TEST_F(FsckTest, AResyncHasTheHostRegisterAgain) {
   ASSERT_TRUE(checked.ok()) << checked.status();
   EXPECT_GT(registrations(), before);
   EXPECT_EQ(Fsck(), kClean) << Output();
+}
+
+// It is told of it when it registers; what its program has mapped stays the program's.
+TEST_F(FsckTest, ADaemonThatLostItsRecordOfAGrant) {
+  const auto other = cluster_.Connect("host-a");
+  ASSERT_TRUE(other.ok()) << other.status();
+  ASSERT_TRUE((*other)->CreateSegment("p/s", kSize).ok());
+  Holder holder(cluster_, "host-b", "p/s");
+  cluster_.host("host-b").Kill();
+  for (const auto& entry : fs::directory_iterator(cluster_.File("host-b.state"))) {
+    if (!entry.path().filename().string().starts_with("grants.")) continue;
+    EXPECT_GT(fs::remove_all(entry.path()), 1u) << "it had the grant";
+  }
+  ASSERT_TRUE(cluster_.StartHost("host-b").ok());
+  const auto notice = holder.AwaitNotice();
+  ASSERT_TRUE(notice.ok()) << notice.status();
+  EXPECT_TRUE(notice->gone);
+  EXPECT_EQ(Fsck(), kClean) << Output();
+  EXPECT_EQ(ReasonOf((*other)->Open("p/s", sdk::AccessMode::kReadWrite).status()), v1::HELD);
+  holder.LetGo();
+  ASSERT_TRUE(cluster_.AwaitNoGrants().ok());
+  EXPECT_TRUE((*other)->Open("p/s", sdk::AccessMode::kReadWrite).ok());
 }
 
 }  // namespace
