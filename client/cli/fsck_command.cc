@@ -17,8 +17,7 @@ void AddFsckCommand(CommandLine& line) {
   fsck->add_flag("--yes", options->yes, "Do not ask before")->needs(repair);
   fsck->footer(
       "Exit status, added up: 0 clean; 1 differences were repaired; 4 differences are left;\n"
-      "8 a host could not be checked, or an error ended the check. Nothing is added to 2: wrong\n"
-      "usage. The other codes of weft --help are none of this command.");
+      "8 a host could not be checked, or an error ended the check. 2, alone: wrong usage.");
 }
 
 }  // namespace weft::cli
