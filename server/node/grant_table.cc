@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
+#include "server/node/held_grants.h"
 
 namespace weft {
 namespace {
@@ -28,33 +29,6 @@ bool SameRanges(const v1::GrantAssignment& a, const v1::GrantAssignment& b) {
                       return x.offset_bytes() == y.offset_bytes() &&
                              x.length_bytes() == y.length_bytes();
                     });
-}
-
-// What a backup of the coordinator does not know is the newest: it is described in Register,
-// within what a message may have.
-constexpr size_t kMaxDescribed = 64;
-constexpr size_t kMaxDescribedBytes = size_t{256} << 10;
-
-v1::HeldGrant ToHeld(const v1::GrantAssignment& assignment) {
-  v1::HeldGrant held;
-  held.set_segment_id(assignment.grant().segment_id());
-  *held.mutable_token() = assignment.grant().token();
-  held.set_mode(assignment.grant().mode());
-  held.set_segment(assignment.grant().segment());
-  *held.mutable_runs() = assignment.runs();
-  held.set_size_bytes(assignment.size_bytes());
-  held.set_generation(assignment.generation());
-  held.set_coherence(assignment.coherence());
-  return held;
-}
-
-// To what every Register says.
-void Shorten(v1::HeldGrant& held) {
-  held.clear_segment();
-  held.clear_runs();
-  held.clear_size_bytes();
-  held.clear_generation();
-  held.clear_coherence();
 }
 
 }  // namespace
@@ -137,16 +111,9 @@ bool GrantTable::Acquired(const v1::AcquireGrantResponse& response) {
 }
 
 std::vector<v1::HeldGrant> GrantTable::Held() const {
-  std::vector<v1::HeldGrant> held;
-  size_t described_bytes = 0;
-  for (auto it = grants_.rbegin(); it != grants_.rend(); ++it) {
-    v1::HeldGrant entry = ToHeld(it->second.assignment);
-    described_bytes += entry.ByteSizeLong();
-    if (held.size() >= kMaxDescribed || described_bytes > kMaxDescribedBytes) Shorten(entry);
-    held.push_back(std::move(entry));
-  }
-  std::reverse(held.begin(), held.end());
-  return held;
+  std::vector<const v1::GrantAssignment*> grants;
+  for (const auto& [id, grant] : grants_) grants.push_back(&grant.assignment);
+  return ToHeld(grants);
 }
 
 std::vector<v1::HostSegment> GrantTable::Describe(SegmentId after, size_t most) const {

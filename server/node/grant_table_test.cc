@@ -326,6 +326,22 @@ TEST_F(GrantTableTest, AGrantThatNobodyAskedForIsNotReleasedWhileItIsMapped) {
   ReleaseUnmapped();
 }
 
+TEST_F(GrantTableTest, ALongSegmentDoesNotHideWhereTheOthersAre) {
+  for (uint64_t id = 1; id <= 3; ++id) {
+    v1::GrantAssignment grant = Listed(0, false).upserts(0).grant();
+    grant.mutable_grant()->set_segment_id(id);
+    for (int extent = 0; extent < (id == 3 ? 30'000 : 1); ++extent) {
+      grant.add_runs()->add_extents()->set_length_bytes(1 << 21);
+    }
+    table_.Recall(grant, now_);
+  }
+  const std::vector<v1::HeldGrant> held = table_.Held();
+  ASSERT_EQ(held.size(), 3u);
+  EXPECT_EQ(held[0].runs_size(), 1);
+  EXPECT_EQ(held[1].runs_size(), 1);
+  EXPECT_EQ(held[2].runs_size(), 0) << "longer than a message may be";
+}
+
 TEST_F(GrantTableTest, AHandleOfAnEarlierRunIsAdopted) {
   table_.Recall(Listed(0, false).upserts(0).grant(), now_);
   EXPECT_TRUE(table_.Adopt(kHandle, Claim()));

@@ -81,21 +81,22 @@ absl::Status CheckHost(Kmod& kmod, const std::string& host_id) {
 }
 
 void KmodBackend::Arm(BootTime deadline) {
-  bool session_begins;
+  bool later;
   {
     absl::MutexLock lock(&mu_);
-    session_begins = session_begins_;
+    later = sessions_beginning_ > 0;
   }
-  if (!session_begins) SetDeadline(deadline);
-  blocking_.Post([this, session_begins, deadline] {
-    if (session_begins) SetDeadline(deadline);
+  if (!later) SetDeadline(deadline, later);
+  blocking_.Post([this, later, deadline] {
+    if (later) SetDeadline(deadline, later);
     Retry();
   });
 }
 
-void KmodBackend::SetDeadline(BootTime deadline) {
+void KmodBackend::SetDeadline(BootTime deadline, bool later) {
   {
     absl::MutexLock lock(&mu_);
+    if (later && deadline <= deadline_) return;
     deadline_ = deadline;
   }
   const absl::Status status = SetDeadMan();
@@ -130,7 +131,7 @@ void KmodBackend::SetTerms(const std::string& session_id, absl::Duration revoke_
   {
     absl::MutexLock lock(&mu_);
     session_begins = !session_id_.empty() && session_id_ != session_id;
-    if (session_begins) session_begins_ = true;
+    if (session_begins) ++sessions_beginning_;
     session_id_ = session_id;
     durable_bound_ = revoke_bound;
   }
@@ -144,7 +145,7 @@ void KmodBackend::SetTerms(const std::string& session_id, absl::Duration revoke_
 void KmodBackend::EndSession() {
   unready_.clear();
   absl::MutexLock lock(&mu_);
-  session_begins_ = false;
+  --sessions_beginning_;
 }
 
 absl::Status KmodBackend::KeepToken(Token token) {
@@ -226,14 +227,16 @@ absl::Status KmodBackend::Keep(const v1::GrantAssignment& grant) {
 
 absl::Status KmodBackend::Resume(const v1::GrantAssignment& grant) {
   const SegmentId id = IdOf(grant);
-  if (absl::Status s = KeepToken(TokenOf(grant)); !s.ok()) return s;
+  const absl::StatusOr<KmodSegmentInfo> segment = kmod_.FindSegment(id);
+  if (!segment.ok() && !absl::IsNotFound(segment.status())) return segment.status();
+  // What was granted before an epoch began goes on in it.
+  const bool goes_on = segment.ok() && segment->token == TokenOf(grant);
+  if (absl::Status s = KeepToken(goes_on ? Token() : TokenOf(grant)); !s.ok()) return s;
   if (grant.coherence() == v1::SOFTWARE) to_flush_[id] = ByteCount(grant.size_bytes());
   if (absl::Status s = records_.Write(RecordName(id), grant.SerializeAsString()); !s.ok()) {
     return s;
   }
-  const absl::StatusOr<KmodSegmentInfo> segment = kmod_.FindSegment(id);
-  if (absl::IsNotFound(segment.status())) return absl::OkStatus();
-  if (!segment.ok()) return segment.status();
+  if (!segment.ok()) return absl::OkStatus();
   // Its device was gone.
   if (segment->state == KmodState::kDead) return kmod_.DestroySegment(id, TokenOf(grant));
   return MakeLive(grant, *segment);

@@ -84,7 +84,8 @@ class KmodBackend final : public Backend, private DeadMan {
  private:
   void Arm(BootTime deadline) override;
 
-  void SetDeadline(BootTime deadline);
+  // One that was to be set `later` is not if another was meanwhile that is not before it.
+  void SetDeadline(BootTime deadline, bool later);
   absl::Status SetDeadMan();
   // Forgets which grants of the session that is over were to be made ready: the coordinator
   // tells which it still counts as this host's.
@@ -118,9 +119,9 @@ class KmodBackend final : public Backend, private DeadMan {
   std::string session_id_ ABSL_GUARDED_BY(mu_);
   absl::Duration durable_bound_ ABSL_GUARDED_BY(mu_);
   BootTime deadline_ ABSL_GUARDED_BY(mu_) = BootTime::InfinitePast();
-  // Work of the session before may be on the blocking executor still. The dead-man is armed
-  // behind it, so that it cannot resume what others have been granted since.
-  bool session_begins_ ABSL_GUARDED_BY(mu_) = false;
+  // Sessions of which work of the one before may be on the blocking executor still. The dead-man
+  // is armed behind it, so that it cannot resume what others have been granted since.
+  int sessions_beginning_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace weft

@@ -24,12 +24,13 @@ class Tasks final : public Executor {
  public:
   void Post(Task task) override { tasks_.push_back(std::move(task)); }
   void PostAt(BootTime, Task task) override { tasks_.push_back(std::move(task)); }
+  void RunOne() {
+    Task task = std::move(tasks_.front());
+    tasks_.pop_front();
+    task();
+  }
   void RunAll() {
-    while (!tasks_.empty()) {
-      Task task = std::move(tasks_.front());
-      tasks_.pop_front();
-      task();
-    }
+    while (!tasks_.empty()) RunOne();
   }
 
  private:
@@ -319,6 +320,41 @@ TEST_F(KmodBackendTest, AGrantOfAnOlderEpochIsRefused) {
   v1::GrantAssignment older = Grant(50);
   older.mutable_grant()->set_segment_id(8);
   EXPECT_EQ(ReasonOf(backend_.Prepare(older)), v1::STALE_TOKEN);
+}
+
+TEST_F(KmodBackendTest, WhatWasGrantedInTheEpochBeforeGoesOn) {
+  ASSERT_TRUE(backend_.Prepare(Grant(1)).ok());
+  ASSERT_TRUE(backend_.Open(Grant(1), v1::READ_WRITE).ok());
+  v1::GrantAssignment later = Grant(2, 2);
+  later.mutable_grant()->set_segment_id(8);
+  later.mutable_grant()->mutable_token()->set_epoch(2);
+  later.mutable_runs(0)->mutable_extents(0)->set_offset_bytes(32 << 20);
+  ASSERT_TRUE(backend_.Prepare(later).ok());
+  ASSERT_TRUE(backend_.Prepare(Grant(1)).ok()) << "one more open";
+  EXPECT_TRUE(backend_.Open(Grant(1), v1::READ_WRITE).ok());
+  kmod_.FireDeadMan();
+  backend_.dead_man()->Arm(BootTime(absl::Seconds(20)));
+  ASSERT_TRUE(backend_.Keep(Grant(1)).ok());
+  EXPECT_EQ(state(), KmodState::kLive);
+  EXPECT_EQ(kmod_.GetHost()->last_token, (Token{2, 2}));
+  EXPECT_EQ(ReasonOf(backend_.Prepare(Grant(3))), v1::STALE_TOKEN)
+      << "nothing new is granted in an epoch that is over";
+}
+
+TEST_F(KmodBackendTest, ASessionIsArmedBehindTheWorkOfAllBeforeIt) {
+  backend_.SetTerms("1.1", absl::Seconds(5));
+  tasks_.RunAll();
+  backend_.SetTerms("1.2", absl::Seconds(5));
+  backend_.SetTerms("1.3", absl::Seconds(5));
+  tasks_.RunOne();  // the end of the first session
+  backend_.dead_man()->Arm(BootTime(absl::Seconds(40)));
+  EXPECT_EQ(kmod_.deadline(), BootTime(absl::Seconds(10)));
+  tasks_.RunOne();  // and of the second
+  EXPECT_EQ(kmod_.deadline(), BootTime(absl::Seconds(10)));
+  backend_.dead_man()->Arm(BootTime(absl::Seconds(50)));
+  EXPECT_EQ(kmod_.deadline(), BootTime(absl::Seconds(50)));
+  tasks_.RunAll();
+  EXPECT_EQ(kmod_.deadline(), BootTime(absl::Seconds(50))) << "an earlier one came late";
 }
 
 TEST_F(KmodBackendTest, ALongerRevokeRaisesTheBoundOnceItIsDurable) {
