@@ -224,14 +224,21 @@ FreeStats Allocator::device_stats(const DeviceId& id) const {
   return StatsOf(it->second.free);
 }
 
-std::vector<Extent> Allocator::FreeExtents(const DeviceId& id) const {
+std::vector<Extent> Allocator::FreeExtents(const DeviceId& id, size_t most) const {
   const auto it = devices_.find(id);
   WEFT_CHECK(it != devices_.end(), "device ", id.ToString(), " is not in the pool");
   std::vector<Extent> extents;
   for (const auto& [offset, length] : it->second.free.extents()) {
+    if (extents.size() == most) break;
     extents.push_back({id, offset, length});
   }
   return extents;
+}
+
+bool Allocator::IsFree(const Extent& extent) const {
+  const auto it = devices_.find(extent.device);
+  WEFT_CHECK(it != devices_.end(), "device ", extent.device.ToString(), " is not in the pool");
+  return it->second.free.FreeFrom(extent.offset) >= extent.length;
 }
 
 Allocator::Device& Allocator::Find(const DeviceId& id) {

@@ -88,8 +88,9 @@ struct FreeStats {
 //
 // Pure: no clock, I/O or randomness. Not thread-safe. With d devices, n free extents on
 // each and k extents in the answer: Allocate is O(k d log n) (for SPREAD, LOCAL and
-// STRIPED O((k + d) log n + d log d)), AddDevice and pool_stats O(d), the other operations
-// O(log d + log n). Memory is O(d + total free extents); capacity plays no part in either.
+// STRIPED O((k + d) log n + d log d)), AddDevice and pool_stats O(d), FreeExtents
+// O(log d) and what it returns, the other operations O(log d + log n). Memory is O(d + total free
+// extents); capacity plays no part in either.
 class Allocator {
  public:
   // Adds a device, allocatable and with all its bytes free: what is in use, the label
@@ -128,8 +129,10 @@ class Allocator {
   FreeStats pool_stats() const;
   // REQUIRES: the device is in the pool.
   FreeStats device_stats(const DeviceId& id) const;
-  // By offset. REQUIRES: the device is in the pool.
-  std::vector<Extent> FreeExtents(const DeviceId& id) const;
+  // The first `most`, by offset. REQUIRES: the device is in the pool.
+  std::vector<Extent> FreeExtents(const DeviceId& id, size_t most) const;
+  // Whether all of `extent` is free. REQUIRES: its device is in the pool; it is not empty.
+  bool IsFree(const Extent& extent) const;
 
  private:
   struct Device {

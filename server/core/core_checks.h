@@ -64,7 +64,9 @@ class CoreChecks {
   std::map<DeviceId, std::set<uint64_t>> dirty_;
   // Units of copies that were copied.
   std::map<DeviceId, std::set<uint64_t>> copied_;
-  std::map<uint64_t, Token> newest_token_;                      // by segment
+  std::map<uint64_t, Token> newest_token_;  // by segment
+  // All that were: after a restore a host brings what it was given before.
+  std::set<std::pair<std::pair<uint64_t, std::string>, Token>> given_;
   std::map<std::pair<uint64_t, std::string>, Token> token_of_;  // by segment and host
   std::vector<FenceOrder> fences_before_;
   uint64_t last_fence_id_ = 0;

@@ -210,14 +210,15 @@ void CoreProperties::RegisterSome() {
   *request.mutable_devices() = InventoryOf(host);
   std::set<uint64_t> held;
   const bool had_session = IsAlive(cluster_.state(), host);
-  for (const auto& [segment, token] : next.mapped) {
+  for (const auto& [segment, mapping] : next.mapped) {
     // What is a stray is let go of by not listing it, within a session too.
     const bool is_stray = cluster_.state().strays.contains({SegmentId(segment), host});
     if (OneIn(5) && !(is_stray && had_session)) continue;
     held.insert(segment);
     v1::HeldGrant& one = *request.add_held();
     one.set_segment_id(segment);
-    *one.mutable_token() = token;
+    *one.mutable_token() = mapping.token;
+    one.set_mode(mapping.mode);
     for (const Extent& at : next.extents[segment]) *one.add_runs()->add_extents() = ToProto(at);
   }
   if (!cluster_.TryRegister(request).ok()) {
@@ -308,6 +309,8 @@ void CoreProperties::DeleteSome() {
 }
 
 void CoreProperties::AcquireSome() {
+  // What a backup knows of is to change hands before it is restored.
+  if (!backup_.empty() && OneIn(2)) ReleaseSome();
   const std::string host = AnyHost();
   const auto acquired = cluster_.Acquire(host, AnySegment(), static_cast<v1::AccessMode>(Below(4)));
   if (!acquired.ok()) return;
@@ -321,7 +324,7 @@ void CoreProperties::AcquireSome() {
   // A reply that is lost on the way leaves the host with the token it had.
   machine.extents[segment] = ExtentsOf(acquired->segment());
   if (!machine.mapped.contains(segment) || OneIn(2)) {
-    machine.mapped[segment] = acquired->grant().token();
+    machine.mapped[segment] = {acquired->grant().token(), acquired->grant().mode()};
   }
 }
 
@@ -416,7 +419,7 @@ void CoreProperties::FenceSome() {
   const bool was_alive = IsAlive(cluster_.state(), host);
   if (!Run(FenceHost, request).ok() || !was_alive) return;
   // Its lease still runs: nothing is taken back yet.
-  for (const auto& [segment, token] : machines_[host].mapped) {
+  for (const auto& [segment, mapping] : machines_[host].mapped) {
     machines_[host].unrevocable.insert(segment);
   }
 }
@@ -496,7 +499,7 @@ void CoreProperties::BackUpOrRestore() {
   };
   for (const auto& [host, machine] : machines_) {
     bool known = true;
-    for (const auto& [segment, token] : machine.mapped) {
+    for (const auto& [segment, mapping] : machine.mapped) {
       for (const Extent& extent : machine.extents.at(segment)) known &= knows(host, extent.device);
     }
     if (!known) StopMachine(host);

@@ -25,8 +25,6 @@ namespace {
 
 using GrantTable = absl::btree_map<GrantKey, store::v1::GrantRecord>;
 
-std::string AssignmentKey(SegmentId segment) { return absl::StrCat("grant/", segment.value()); }
-
 GrantTable::const_iterator FirstGrant(const State& state, SegmentId segment) {
   return state.grants.lower_bound({segment, ""});
 }
@@ -39,7 +37,7 @@ v1::Assignment ToAssignment(const State& state, const store::v1::GrantRecord& re
   const SegmentId id(record.grant().segment_id());
   const v1::Segment& segment = SegmentById(state, id).segment();
   v1::Assignment assignment;
-  assignment.set_key(AssignmentKey(id));
+  assignment.set_key(GrantAssignmentKey(id));
   v1::GrantAssignment& grant = *assignment.mutable_grant();
   *grant.mutable_grant() = record.grant();
   *grant.mutable_runs() = segment.runs();
@@ -101,18 +99,6 @@ bool IsReleasing(const State& state, SegmentId segment, const std::string& host)
   return state.hosts.at(host).releasing.contains(segment);
 }
 
-absl::Status CheckOthers(const State& state, const v1::Segment& segment, const std::string& host,
-                         v1::AccessMode mode) {
-  const SegmentId id(segment.id());
-  for (auto it = FirstGrant(state, id); it != state.grants.end() && it->first.first == id; ++it) {
-    if (IsReleasing(state, id, it->first.second)) continue;
-    if (it->first.second != host && Excludes(segment, it->second.grant(), mode)) {
-      return Held(state, segment, it->second.grant());
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckDevices(const State& state, const v1::Segment& segment, const std::string& host) {
   for (const DeviceId& device : DevicesOf(segment)) {
     if (absl::Status s = CheckAttached(state, host, device); !s.ok()) {
@@ -138,7 +124,7 @@ void KeepFromRelease(State& state, SegmentId segment, const std::string& host, C
 }
 
 void MakeGrant(State& state, const Context& context, const v1::Segment& segment,
-               const std::string& host, v1::AccessMode mode, Changes& changes) {
+               const std::string& host, v1::AccessMode mode, const Token& token, Changes& changes) {
   const SegmentId id(segment.id());
   StopCopy(state, context, id, absl::StrCat(FormatHostName(host), " opened it"), changes);
   store::v1::GrantRecord& record = state.grants[{id, host}];
@@ -148,15 +134,18 @@ void MakeGrant(State& state, const Context& context, const v1::Segment& segment,
   grant.set_segment_id(segment.id());
   grant.set_host(FormatHostName(host));
   grant.set_mode(mode);
-  *grant.mutable_token() = ToProto(NextToken(state, changes));
+  *grant.mutable_token() = ToProto(token);
   grant.set_state(v1::GRANT_ACTIVE);
   grant.set_create_time_unix_ms(context.now.unix_ms);
   state.hosts.at(host).grants.insert(id);
   KeepFromRelease(state, id, host, changes);
   changes.Put(keys::Grant(id, host), record);
   changes.Assign(host, ToAssignment(state, record));
-  Emit(state, context, v1::GRANT_ACQUIRED, segment.name(), grant.host(), v1::AccessMode_Name(mode),
-       changes);
+}
+
+void TellOfGrant(State& state, const Context& context, const v1::Grant& grant, Changes& changes) {
+  Emit(state, context, v1::GRANT_ACQUIRED, grant.segment(), grant.host(),
+       v1::AccessMode_Name(grant.mode()), changes);
 }
 
 void ForgetGrant(State& state, const Context& context, SegmentId segment, const std::string& host,
@@ -166,7 +155,7 @@ void ForgetGrant(State& state, const Context& context, SegmentId segment, const 
   state.hosts.at(host).grants.erase(segment);
   KeepFromRelease(state, segment, host, changes);
   changes.Delete(keys::Grant(segment, host));
-  changes.Unassign(host, AssignmentKey(segment));
+  changes.Unassign(host, GrantAssignmentKey(segment));
   Emit(state, context, v1::GRANT_RELEASED, grant.segment(), grant.host(), "", changes);
 }
 
@@ -200,14 +189,18 @@ absl::StatusOr<v1::AcquireGrantResponse> AcquireGrant(State& state, const Contex
   }
   if (absl::Status s = CheckNotRecovering(state, segment); !s.ok()) return s;
   if (absl::Status s = CheckNotTaken(state, segment); !s.ok()) return s;
-  if (absl::Status s = CheckOthers(state, segment, host, mode); !s.ok()) return s;
+  if (const v1::Grant* other = FindExcluding(state, id, host, mode); other != nullptr) {
+    return Held(state, segment, *other);
+  }
   if (state.hosts.at(host).grants.size() >= state.options.max_grants_per_host) {
     return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
                      absl::StrCat(host, " holds ", state.options.max_grants_per_host,
                                   " segments, the most a host can hold: close some"));
   }
-  MakeGrant(state, context, segment, host, mode, changes);
-  return Reply(state, state.grants.at({id, host}).grant(), segment);
+  MakeGrant(state, context, segment, host, mode, NextToken(state, changes), changes);
+  const v1::Grant& grant = state.grants.at({id, host}).grant();
+  TellOfGrant(state, context, grant, changes);
+  return Reply(state, grant, segment);
 }
 
 absl::Status ReleaseGrant(State& state, const Context& context, const std::string& host,
@@ -224,10 +217,29 @@ absl::Status ReleaseGrant(State& state, const Context& context, const std::strin
   return absl::OkStatus();
 }
 
-void GrantHeld(State& state, const Context& context, SegmentId id, const std::string& host,
-               v1::AccessMode mode, Changes& changes) {
+v1::AccessMode ModeOf(const v1::HeldGrant& held) {
+  return held.mode() == v1::READ_WRITE ? v1::READ_WRITE : v1::READ_ONLY;
+}
+
+const v1::Grant* FindExcluding(const State& state, SegmentId id, const std::string& host,
+                               v1::AccessMode mode) {
+  const v1::Segment& segment = SegmentById(state, id).segment();
+  for (auto it = FirstGrant(state, id); it != state.grants.end() && it->first.first == id; ++it) {
+    if (it->first.second == host || IsReleasing(state, id, it->first.second)) continue;
+    if (Excludes(segment, it->second.grant(), mode)) return &it->second.grant();
+  }
+  return nullptr;
+}
+
+void GrantHeld(State& state, const Context& context, const std::string& host,
+               const v1::HeldGrant& held, Changes& changes) {
+  const SegmentId id(held.segment_id());
+  const v1::AccessMode mode = ModeOf(held);
+  const auto known = state.grants.find({id, host});
+  const bool is_other = known == state.grants.end() || known->second.grant().mode() != mode;
   const v1::Segment segment = SegmentById(state, id).segment();
-  MakeGrant(state, context, segment, host, mode, changes);
+  MakeGrant(state, context, segment, host, mode, FromProto(held.token()), changes);
+  if (is_other) TellOfGrant(state, context, state.grants.at({id, host}).grant(), changes);
   const bool keeps = segment.state() == v1::SEGMENT_ACTIVE && CheckNotDraining(state, host).ok();
   if (!keeps) RevokeGrant(state, context, id, host, changes);
 }
@@ -273,8 +285,12 @@ void PutReleasing(State& state, const std::string& id, Changes& changes) {
   changes.Put(keys::Host(id), host.record);
 }
 
+std::string GrantAssignmentKey(SegmentId segment) {
+  return absl::StrCat("grant/", segment.value());
+}
+
 void UnassignGrant(const std::string& host, SegmentId segment, Changes& changes) {
-  changes.Unassign(host, AssignmentKey(segment));
+  changes.Unassign(host, GrantAssignmentKey(segment));
 }
 
 void ForgetGrants(State& state, const Context& context, SegmentId segment, Changes& changes) {

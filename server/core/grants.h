@@ -28,10 +28,18 @@ absl::StatusOr<v1::ListGrantsResponse> ListGrants(const State& state,
 // The hosts that hold `segment`, in order; not those whose grants wait to be dropped.
 std::vector<std::string> HoldersOf(const State& state, SegmentId segment);
 
-// Grants the host what it already has mapped. REQUIRES: it has no grant of the segment, and no
-// other host's excludes it.
-void GrantHeld(State& state, const Context& context, SegmentId segment, const std::string& host,
-               v1::AccessMode mode, Changes& changes);
+v1::AccessMode ModeOf(const v1::HeldGrant& held);
+
+// Another host's grant that excludes one of `mode` for `host`; null: there is none. Those that wait
+// to be dropped exclude nobody.
+const v1::Grant* FindExcluding(const State& state, SegmentId segment, const std::string& host,
+                               v1::AccessMode mode);
+
+// Grants the host what it already has, under the token under which it has it: a later one would
+// end what its programs have mapped. REQUIRES: no other host's grant excludes it, and its own, if
+// one is recorded, has an earlier token.
+void GrantHeld(State& state, const Context& context, const std::string& host,
+               const v1::HeldGrant& held, Changes& changes);
 
 // Tells the host to let go of the segment, if it has not been told. REQUIRES: there is such a
 // grant.
@@ -49,6 +57,8 @@ void RefreshHolders(State& state, SegmentId segment, Changes& changes);
 void DropGrant(State& state, const Context& context, SegmentId segment, const std::string& host,
                Changes& changes);
 
+// Of the assignment of a grant, or of a stray.
+std::string GrantAssignmentKey(SegmentId segment);
 // The host's grant of `segment` is not its to use any more.
 void UnassignGrant(const std::string& host, SegmentId segment, Changes& changes);
 

@@ -13,7 +13,8 @@
 namespace weft {
 namespace {
 
-constexpr int kMaxDevicesPerHost = 1024;
+// A registration with as many that are new is one transaction, with their events.
+constexpr int kMaxDevicesPerHost = 512;
 constexpr int kMaxBadRanges = 1024;
 constexpr uint32_t kMaxExchangeSlots = 1'000'000;
 // 64 PiB: a pool of as many as it may have stays below kMaxBytes.

@@ -13,7 +13,7 @@ namespace weft {
 
 // INVALID_ARGUMENT BAD_ARGUMENT: a UUID that is none or comes twice, sizes that are not
 // multiples of 2 MiB, a data area outside the device, fewer than 4 exchange slots or more
-// than a million, names over 256 bytes, or more than 1024 devices.
+// than a million, names over 256 bytes, or more than 512 devices.
 // RESOURCE_EXHAUSTED QUOTA: the cluster would know too many devices.
 absl::Status CheckInventory(const State& state, const v1::DeviceInventory& inventory);
 

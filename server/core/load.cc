@@ -59,10 +59,6 @@ bool IsSound(const store::v1::SegmentRecord& record) {
 
 bool IsSound(const store::v1::ScrubRecord& record) {
   if (record.extents_size() == 0 || !AreExtents(record.extents())) return false;
-  if (record.has_copy() &&
-      (record.host().empty() || !ParseDeviceName(record.copy().from().device()).ok())) {
-    return false;
-  }
   return std::all_of(record.extents().begin(), record.extents().end(),
                      [&](const v1::Extent& e) { return e.device() == record.extents(0).device(); });
 }
@@ -222,12 +218,6 @@ absl::Status IndexScrubs(State& state) {
       if (absl::Status s = Take(state, extent, name); !s.ok()) return s;
       state.devices.at(extent.device).scrubbing_bytes += extent.length.value();
     }
-    if (record.has_copy()) {
-      const SegmentId segment(record.copy().segment_id());
-      if (!state.segment_by_id.contains(segment) || !state.copies.emplace(segment, id).second) {
-        return Damaged(absl::StrCat(name, " is the copy of no segment, or one of two"));
-      }
-    }
     if (record.host().empty()) {
       state.devices.at(FromProto(record.extents(0)).device).unassigned_scrubs.insert(id);
     } else {
@@ -248,6 +238,36 @@ absl::Status IndexGrants(State& state) {
     host->second.grants.insert(key.first);
   }
   return absl::OkStatus();
+}
+
+// Whether the copy can go on. It cannot if an older coordinator, which knows of no copies and
+// keeps the record of this one, had the scrub zeroed or the segment opened, or deleted.
+bool CanGoOn(const State& state, const store::v1::ScrubRecord& record) {
+  const SegmentId segment(record.copy().segment_id());
+  const bool whole = !record.host().empty() && record.done_bytes() == 0;
+  const bool unused = state.segment_by_id.contains(segment) && !HasGrants(state, segment) &&
+                      !state.copies.contains(segment);
+  if (!whole || !unused || !ParseDeviceName(record.copy().from().device()).ok()) return false;
+  const Extent from = FromProto(record.copy().from());
+  const std::vector<Extent> extents = ExtentsOf(SegmentById(state, segment).segment());
+  const bool has_from = std::any_of(extents.begin(), extents.end(), [&](const Extent& extent) {
+    return extent.device == from.device && extent.offset <= from.offset &&
+           from.end() <= extent.end();
+  });
+  ByteCount to;
+  for (const Extent& extent : RemainingOf(record)) to += extent.length;
+  return has_from && to == from.length;
+}
+
+void IndexCopies(State& state, Changes& changes) {
+  for (auto& [id, record] : state.scrubs) {
+    if (!record.has_copy()) continue;
+    if (CanGoOn(state, record)) {
+      state.copies[SegmentId(record.copy().segment_id())] = id;
+    } else {
+      ZeroInstead(state, id, changes);
+    }
+  }
 }
 
 // What a Tick before the restart left to do.
@@ -326,6 +346,7 @@ absl::StatusOr<std::unique_ptr<State>> Loader::Finish(Now now, Changes* changes)
   if (absl::Status s = IndexSegments(state); !s.ok()) return s;
   if (absl::Status s = IndexScrubs(state); !s.ok()) return s;
   if (absl::Status s = IndexGrants(state); !s.ok()) return s;
+  IndexCopies(state, *changes);
   if (absl::Status s = IndexStrays(state); !s.ok()) return s;
   IndexQuarantine(state);
   IndexBacklog(state);

@@ -112,6 +112,12 @@ v1::Token ToProto(const Token& token) {
 
 Token FromProto(const v1::Token& token) { return {token.epoch(), token.counter()}; }
 
+std::vector<Extent> ToExtents(const DeviceId& device, const ByteRanges& ranges) {
+  std::vector<Extent> extents;
+  for (const ByteRange& range : ranges) extents.push_back({device, range.offset, range.length});
+  return extents;
+}
+
 std::vector<Extent> ExtentsOf(const v1::Segment& segment) {
   std::vector<Extent> extents;
   for (const v1::Run& run : segment.runs()) {

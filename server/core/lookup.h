@@ -41,6 +41,8 @@ Extent FromProto(const v1::Extent& extent);
 v1::Token ToProto(const Token& token);
 Token FromProto(const v1::Token& token);
 
+std::vector<Extent> ToExtents(const DeviceId& device, const ByteRanges& ranges);
+
 // All extents of a segment, in no particular order of its bytes.
 std::vector<Extent> ExtentsOf(const v1::Segment& segment);
 // The devices that these are of.

@@ -1,5 +1,6 @@
 #include "server/core/moves.h"
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "server/core/errors.h"
 #include "server/core/fencing.h"
 #include "server/core/grants.h"
+#include "server/core/keys.h"
+#include "server/core/load.h"
 #include "server/core/lookup.h"
 #include "server/core/pools.h"
 #include "server/core/segments.h"
@@ -243,6 +246,51 @@ TEST_F(MovesTest, ACopyGoesOnAfterARestartOfTheCoordinator) {
   EXPECT_EQ(Copy().task.done_bytes(), 4 * kMi);
   Report(copier, task, 8);
   EXPECT_FALSE(IsOn("s", first_));
+}
+
+// A coordinator that knows of no copies was between: it keeps the record of this one and has the
+// scrub zeroed.
+TEST_F(MovesTest, ACopyThatAnOlderCoordinatorWorkedOnIsZeroed) {
+  const auto [copier, task] = DrainOneSegment();
+  Report(copier, task, 4);
+  const std::string key = keys::Scrub(task.id());
+  const auto stored = cluster_.store;
+  const std::vector<std::pair<std::string, std::function<void(store::v1::ScrubRecord&)>>> ways = {
+      {"zeroed in part", [](auto& record) { record.set_done_bytes(2 * kMi); }},
+      {"nobody's",
+       [](auto& record) {
+         record.clear_host();
+         record.clear_token();
+       }},
+      {"of another part", [](auto& record) { record.mutable_copy()->set_segment_id(99); }},
+      {"opened",
+       [&](auto& record) {
+         store::v1::GrantRecord grant;
+         const SegmentId segment(record.copy().segment_id());
+         grant.mutable_grant()->set_segment_id(segment.value());
+         grant.mutable_grant()->set_host("hosts/b");
+         cluster_.store[keys::Grant(segment, "b")] = grant.SerializeAsString();
+       }},
+  };
+  for (const auto& [name, change] : ways) {
+    SCOPED_TRACE(name);
+    cluster_.store = stored;
+    store::v1::ScrubRecord record;
+    ASSERT_TRUE(record.ParseFromString(stored.at(key)));
+    change(record);
+    cluster_.store[key] = record.SerializeAsString();
+    Loader loader(cluster_.state().options);
+    for (const auto& [id, value] : cluster_.store) ASSERT_TRUE(loader.Add(id, value).ok()) << id;
+    Changes changes;
+    const auto loaded = std::move(loader).Finish(cluster_.now, &changes);
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    const store::v1::ScrubRecord& now = (*loaded)->scrubs.at(task.id());
+    EXPECT_FALSE(now.has_copy());
+    EXPECT_TRUE((*loaded)->copies.empty());
+    EXPECT_TRUE(now.host().empty() || FromProto(now.token()) > FromProto(task.token()))
+        << "the copier would go on";
+    EXPECT_EQ(changes.mutations.at(key), now.SerializeAsString());
+  }
 }
 
 TEST_F(MovesTest, WhenTheCopierIsGoneAnotherStartsOverElsewhere) {

@@ -23,12 +23,6 @@ using ProtoRanges = google::protobuf::RepeatedPtrField<v1::ByteRange>;
 
 ByteRange RangeOf(const Extent& extent) { return {extent.offset, extent.length}; }
 
-std::vector<Extent> ToExtents(const DeviceId& device, const ByteRanges& ranges) {
-  std::vector<Extent> extents;
-  for (const ByteRange& range : ranges) extents.push_back({device, range.offset, range.length});
-  return extents;
-}
-
 ByteRange DataArea(const v1::Device& device) {
   return {ByteOffset(device.data_offset_bytes()), ByteCount(device.data_bytes())};
 }

@@ -4,12 +4,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/core/backlog.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
 #include "server/core/events.h"
 #include "server/core/grants.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
+#include "server/core/names.h"
 #include "server/core/scrubs.h"
 #include "server/core/strays.h"
 
@@ -20,10 +22,10 @@ namespace {
 constexpr uint64_t kNumbersLeftOut = uint64_t{1} << 32;
 // What no cluster reaches: a host that says so is wrong.
 constexpr uint64_t kMaxEpoch = uint64_t{1} << 32;
-// What one registration may bring in: it is one transaction.
-constexpr int kMaxTakenOver = 24;
-// How many grants one registration may be given anew, for the same reason.
-constexpr int kMaxRenewed = 8;
+// What one registration may bring in: it is one transaction. A grant is one mutation, or three with
+// its event; a stray is described at length.
+constexpr int kMaxTakenMutations = 1536;
+constexpr size_t kMaxStrayBytes = size_t{384} << 10;
 
 void LeaveOutNumbers(store::v1::ClusterRecord& cluster) {
   cluster.set_epoch(cluster.epoch() + 1);
@@ -87,14 +89,26 @@ bool SeesRecovering(const State& state, const v1::Register& request) {
                      });
 }
 
-bool HasGrant(const State& state, const v1::HeldGrant& held, const std::string& host) {
-  return state.grants.contains({SegmentId(held.segment_id()), host});
+// Whether the host has, and the records have not, this grant: they have an earlier one, or none
+// while the host `brings` such.
+bool IsUnrecorded(const State& state, const std::string& host, const v1::HeldGrant& held,
+                  bool brings) {
+  const SegmentId id(held.segment_id());
+  // One that is not known and no stray was deleted, and cannot be mapped.
+  if (!state.segment_by_id.contains(id)) return false;
+  const auto recorded = state.grants.find({id, host});
+  if (recorded == state.grants.end()) return brings;
+  return FromProto(held.token()) > FromProto(recorded->second.grant().token());
+}
+
+bool BringsGrants(const State& state, const v1::Register& request, bool continues) {
+  return !continues && SeesRecovering(state, request);
 }
 
 // Nothing that this coordinator gives out may look older than what a host has.
 void RaiseEpochAbove(State& state, const Token& token, Changes& changes) {
   const Token last{state.cluster.epoch(), state.cluster.last_token_counter()};
-  if (token <= last || token.epoch >= kMaxEpoch) return;
+  if (token <= last) return;
   state.cluster.set_epoch(token.epoch + 1);
   PutCluster(state, changes);
 }
@@ -103,20 +117,50 @@ absl::Status Unavailable(const std::string& message) {
   return MakeError(absl::StatusCode::kUnavailable, v1::RECOVERING, message);
 }
 
-// The device's free bytes are zeroed before anyone gets them.
+// UNAVAILABLE RECOVERING: another host was confirmed, since the restore, what excludes `held`.
+absl::Status CheckGrant(const State& state, const std::string& host, const v1::HeldGrant& held) {
+  const SegmentId id(held.segment_id());
+  const v1::Grant* const other = FindExcluding(state, id, host, ModeOf(held));
+  if (other == nullptr || FromProto(other->token()) > FromProto(held.token())) {
+    return absl::OkStatus();
+  }
+  if (IsAwaited(state.hosts.at(*ParseHostName(other->host())))) return absl::OkStatus();
+  return Unavailable(absl::StrCat(host, " holds ", other->segment(), ", and so does ",
+                                  other->host(),
+                                  ", which came back first: close it there, or "
+                                  "fence it"));
+}
+
+// Records what the host has of a segment, if it is not over.
+void TakeGrant(State& state, const Context& context, const std::string& host,
+               const v1::HeldGrant& held, Changes& changes) {
+  const SegmentId id(held.segment_id());
+  const v1::Grant* const other = FindExcluding(state, id, host, ModeOf(held));
+  if (other != nullptr) {
+    const bool is_over = FromProto(other->token()) > FromProto(held.token());
+    const std::string loser = is_over ? host : *ParseHostName(other->host());
+    if (state.grants.contains({id, loser})) StartReleasing(state, loser, {id}, changes);
+    if (is_over) return;
+  }
+  GrantHeld(state, context, host, held, changes);
+}
+
+// A part of the device's free bytes is to be zeroed before anyone gets it; with the last part the
+// recovery is over.
 void EndRecovery(State& state, const Context& context, const DeviceId& id, Changes& changes) {
   DeviceState& device = state.devices.at(id);
-  device.record.mutable_device()->set_recovering(false);
-  changes.Put(keys::Device(id), device.record);
-  Emit(state, context, v1::DEVICE_RECOVERED, device.record.device().name(), "", "", changes);
   Allocator& allocator = PoolOfDevice(state, device).allocator;
-  const std::vector<Extent> free = allocator.FreeExtents(id);
+  const std::vector<Extent> free = allocator.FreeExtents(id, kMaxScrubExtents);
   for (const Extent& extent : free) {
     const absl::Status reserved = allocator.Reserve(extent);
     WEFT_CHECK(reserved.ok(), reserved.ToString());
   }
-  UpdateAllocatable(state, id);
   if (!free.empty()) StartScrub(state, context, id, free, changes);
+  if (free.size() == kMaxScrubExtents) return;
+  device.record.mutable_device()->set_recovering(false);
+  changes.Put(keys::Device(id), device.record);
+  Emit(state, context, v1::DEVICE_RECOVERED, device.record.device().name(), "", "", changes);
+  UpdateAllocatable(state, id);
   AssignScrubs(state, context, id, changes);
 }
 
@@ -171,57 +215,54 @@ absl::Status CheckNotRecovering(const State& state, const PoolState& pool) {
 }
 
 absl::Status CheckHeld(const State& state, const v1::Register& request) {
-  const auto host = state.hosts.find(request.host_id());
+  const std::string& id = request.host_id();
+  const auto host = state.hosts.find(id);
   const bool continues = host != state.hosts.end() && host->second.session.has_value();
-  const bool takes_grants = !continues && SeesRecovering(state, request);
-  int taken_over = 0;
+  const bool brings = BringsGrants(state, request, continues);
+  int mutations = 0;
+  size_t stray_bytes = 0;
   for (const v1::HeldGrant& held : request.held()) {
-    if (HasGrant(state, held, request.host_id())) continue;
-    const SegmentId id(held.segment_id());
-    const bool is_stray = IsStray(state, id);
-    // One that is not known and no stray was deleted, and cannot be mapped.
-    const bool is_grant = takes_grants && state.segment_by_id.contains(id);
-    if (!is_stray && !is_grant) continue;
-    if (++taken_over > kMaxTakenOver) {
-      return Unavailable(absl::StrCat(request.host_id(), " holds over ", kMaxTakenOver,
-                                      " segments that the backup does not grant it: end some of "
-                                      "the programs that map them, or fence the host"));
+    if (held.token().epoch() >= kMaxEpoch) {
+      return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT,
+                       absl::StrCat(id, " holds segment ", held.segment_id(), " under epoch ",
+                                    held.token().epoch(), ", which no cluster has"));
     }
-    if (is_stray) {
-      if (absl::Status s = CheckStray(state, request.host_id(), held); !s.ok()) return s;
-      continue;
+    const SegmentId segment(held.segment_id());
+    if (IsStray(state, segment)) {
+      if (state.strays.contains({segment, id})) continue;
+      if (absl::Status s = CheckStray(state, id, held); !s.ok()) return s;
+      stray_bytes += held.ByteSizeLong();
+      mutations += 3;
+    } else if (IsUnrecorded(state, id, held, brings)) {
+      if (absl::Status s = CheckGrant(state, id, held); !s.ok()) return s;
+      const auto recorded = state.grants.find({segment, id});
+      const bool same_mode =
+          recorded != state.grants.end() && recorded->second.grant().mode() == ModeOf(held);
+      mutations += same_mode ? 1 : 3;
     }
-    const std::vector<std::string> holders = HoldersOf(state, id);
-    const v1::Segment& segment = SegmentById(state, id).segment();
-    if (holders.empty() || segment.sharing() == v1::SHARED) continue;
-    return Unavailable(absl::StrCat(request.host_id(), " holds ", segment.name(),
-                                    ", and by the backup ", absl::StrJoin(holders, ", "),
-                                    " may: that has to register or to be fenced first"));
+    if (mutations > kMaxTakenMutations || stray_bytes > kMaxStrayBytes) {
+      return Unavailable(absl::StrCat(id,
+                                      " holds more that the backup does not know of than can "
+                                      "be brought in: end some of the programs that map it, or "
+                                      "fence the host"));
+    }
   }
   return absl::OkStatus();
 }
 
 void TakeHeld(State& state, const Context& context, const v1::Register& request, bool continues,
               Changes& changes) {
-  const Token last{state.cluster.epoch(), state.cluster.last_token_counter()};
+  const std::string& host = request.host_id();
   for (const v1::HeldGrant& held : request.held()) {
     RaiseEpochAbove(state, FromProto(held.token()), changes);
   }
   DropStraysNotHeld(state, request, changes);
-  const bool takes_grants = !continues && SeesRecovering(state, request);
-  int renewed = 0;
+  const bool brings = BringsGrants(state, request, continues);
   for (const v1::HeldGrant& held : request.held()) {
-    const SegmentId id(held.segment_id());
-    const v1::AccessMode mode = held.mode() == v1::READ_WRITE ? v1::READ_WRITE : v1::READ_ONLY;
-    if (IsStray(state, id)) {
-      TakeStray(state, context, request.host_id(), held, changes);
-    } else if (HasGrant(state, held, request.host_id())) {
-      // The host, and its kernel, would refuse what is older.
-      const bool is_ahead = FromProto(held.token()) > last;
-      if (!is_ahead || ++renewed > kMaxRenewed) continue;
-      GrantHeld(state, context, id, request.host_id(), mode, changes);
-    } else if (takes_grants && state.segment_by_id.contains(id)) {
-      GrantHeld(state, context, id, request.host_id(), mode, changes);
+    if (IsStray(state, SegmentId(held.segment_id()))) {
+      TakeStray(state, context, host, held, changes);
+    } else if (IsUnrecorded(state, host, held, brings)) {
+      TakeGrant(state, context, host, held, changes);
     }
   }
 }

@@ -32,20 +32,22 @@ absl::Status CheckNotRecovering(const State& state, const v1::Segment& segment);
 // All devices of the pool.
 absl::Status CheckNotRecovering(const State& state, const PoolState& pool);
 
-// Whether what the host holds can be brought in: UNAVAILABLE RECOVERING if it holds a stray
-// segment (strays.h) that cannot be taken over, if it sees a device in recovery and holds a
-// segment that another host holds by the backup, or if it holds too many that it is not granted.
+// Whether what the host holds can be brought in. UNAVAILABLE RECOVERING: it holds a stray segment
+// (strays.h) that cannot be taken over, a grant that excludes what another host was confirmed since
+// the restore, or too much that the records do not have. INVALID_ARGUMENT BAD_ARGUMENT: a token of
+// it was given out by no cluster.
 absl::Status CheckHeld(const State& state, const v1::Register& request);
 
 // Takes over what CheckHeld let pass: raises the epoch above that of every token the host has,
-// takes over strays, and, unless the session `continues`, grants what it holds on devices in
-// recovery and the backup does not know of. A grant that it has under a later token than was
-// ever given out is given anew. REQUIRES: it has a live session.
+// takes over strays, and records, as the host has them, the grants that are later than what is
+// recorded of them and, unless the session `continues` or it sees no device in recovery, those
+// that are not recorded. Of two that exclude each other the one under the later token holds: the
+// other was over before that was given out. REQUIRES: the host has a live session.
 void TakeHeld(State& state, const Context& context, const v1::Register& request, bool continues,
               Changes& changes);
 
-// Ends the recovery of one device that waits for no host any more. Returns whether there was
-// one.
+// Goes on to end the recovery of a device that waits for no host any more. Returns whether there
+// was one.
 bool EndOneRecovery(State& state, const Context& context, Changes& changes);
 
 // Brings the allocator in line with the device's state. REQUIRES: it is in a pool.

@@ -113,14 +113,18 @@ store::v1::ScrubRecord& NewScrub(State& state, const DeviceId& device,
   return record;
 }
 
-// Adds the scrub of `extents`, if there are any.
-void AddScrub(State& state, const Context& context, const DeviceId& device,
-              const std::vector<Extent>& extents, bool clears_poison, Changes& changes) {
-  if (extents.empty()) return;
-  store::v1::ScrubRecord& record = NewScrub(state, device, extents, changes);
-  record.set_clears_poison(clears_poison);
-  changes.Put(keys::Scrub(record.id()), record);
-  state.devices.at(device).unassigned_scrubs.insert(record.id());
+// Adds scrubs of `extents`, as many as it takes.
+void AddScrubs(State& state, const Context& context, const DeviceId& device,
+               const std::vector<Extent>& extents, bool clears_poison, Changes& changes) {
+  for (size_t first = 0; first < extents.size(); first += kMaxScrubExtents) {
+    const auto begin = extents.begin() + static_cast<ptrdiff_t>(first);
+    const size_t count = std::min(kMaxScrubExtents, extents.size() - first);
+    store::v1::ScrubRecord& record =
+        NewScrub(state, device, {begin, begin + static_cast<ptrdiff_t>(count)}, changes);
+    record.set_clears_poison(clears_poison);
+    changes.Put(keys::Scrub(record.id()), record);
+    state.devices.at(device).unassigned_scrubs.insert(record.id());
+  }
   AssignScrubs(state, context, device, changes);
 }
 
@@ -136,7 +140,8 @@ void AssignTo(State& state, const std::string& host, store::v1::ScrubRecord& rec
 
 // What was copied there is to be zeroed like anything else.
 void ForgetCopy(State& state, store::v1::ScrubRecord& record) {
-  if (record.has_copy()) state.copies.erase(SegmentId(record.copy().segment_id()));
+  const auto it = state.copies.find(SegmentId(record.copy().segment_id()));
+  if (it != state.copies.end() && it->second == record.id()) state.copies.erase(it);
   record.clear_copy();
 }
 
@@ -177,13 +182,13 @@ std::vector<Extent> PartOf(const store::v1::ScrubRecord& record, uint64_t begin,
 
 void StartScrub(State& state, const Context& context, const DeviceId& device,
                 std::vector<Extent> extents, Changes& changes) {
-  AddScrub(state, context, device, KeepBad(state.devices.at(device), extents),
-           /*clears_poison=*/false, changes);
+  AddScrubs(state, context, device, KeepBad(state.devices.at(device), extents),
+            /*clears_poison=*/false, changes);
 }
 
 void StartClearingScrub(State& state, const Context& context, const DeviceId& device,
                         const std::vector<Extent>& extents, Changes& changes) {
-  AddScrub(state, context, device, extents, /*clears_poison=*/true, changes);
+  AddScrubs(state, context, device, extents, /*clears_poison=*/true, changes);
 }
 
 uint64_t StartCopyScrub(State& state, const DeviceId& device, const std::vector<Extent>& extents,
@@ -199,7 +204,11 @@ uint64_t StartCopyScrub(State& state, const DeviceId& device, const std::vector<
 void ZeroInstead(State& state, uint64_t scrub_id, Changes& changes) {
   store::v1::ScrubRecord& record = state.scrubs.at(scrub_id);
   ForgetCopy(state, record);
-  AssignTo(state, std::string(record.host()), record, changes);
+  if (record.host().empty()) {
+    changes.Put(keys::Scrub(scrub_id), record);
+  } else {
+    AssignTo(state, std::string(record.host()), record, changes);
+  }
 }
 
 void DropScrub(State& state, uint64_t scrub_id, Changes& changes) {

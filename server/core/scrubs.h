@@ -14,6 +14,9 @@
 
 namespace weft {
 
+// How much of a device one scrub has: each report of its progress writes all of its record.
+inline constexpr size_t kMaxScrubExtents = 1024;
+
 // Makes `extents`, all of `device`, wait to be zeroed, but for units with bad bytes, which
 // go into quarantine. They are not free until a host has
 // said so under the scrub's token (invariant 5).
@@ -30,8 +33,8 @@ uint64_t StartCopyScrub(State& state, const DeviceId& device, const std::vector<
                         const std::string& host, const store::v1::CopyRecord& copy,
                         Changes& changes);
 
-// The host of the scrub zeroes its extents, under a later token, instead of copying there.
-// REQUIRES: it copies.
+// The host of the scrub, if it has one, zeroes its extents, under a later token, instead of copying
+// there. REQUIRES: it is recorded as a copy.
 void ZeroInstead(State& state, uint64_t scrub_id, Changes& changes);
 
 // The extents of a copy are the segment's now: forgets the scrub. REQUIRES: a host has it.

@@ -171,6 +171,8 @@ struct State {
   absl::btree_map<GrantKey, store::v1::GrantRecord> grants;
   absl::btree_map<uint64_t, store::v1::ScrubRecord> scrubs;
   absl::btree_map<GrantKey, store::v1::StrayRecord> strays;
+  // What they have of each device, known or not.
+  absl::btree_map<DeviceId, absl::btree_map<GrantKey, ByteRanges>> strays_on;
   // The scrubs that a segment is copied to.
   absl::btree_map<SegmentId, uint64_t> copies;
   // The devices that are DRAINING.

@@ -10,6 +10,7 @@
 #include "server/core/check.h"
 #include "server/core/errors.h"
 #include "server/core/events.h"
+#include "server/core/grants.h"
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
 #include "server/core/names.h"
@@ -19,10 +20,6 @@
 
 namespace weft {
 namespace {
-
-// More than a host gets between two backups under names that are all lost, in practice; each is
-// a record and bytes that nobody has.
-constexpr size_t kMaxStraysPerHost = 64;
 
 using RangesByDevice = absl::btree_map<DeviceId, ByteRanges>;
 
@@ -46,12 +43,6 @@ RangesByDevice RangesOf(const google::protobuf::RepeatedPtrField<v1::Run>& runs)
   return ranges;
 }
 
-std::vector<Extent> ToExtents(const DeviceId& device, const ByteRanges& ranges) {
-  std::vector<Extent> extents;
-  for (const ByteRange& range : ranges) extents.push_back({device, range.offset, range.length});
-  return extents;
-}
-
 bool IsSane(const v1::Extent& extent) {
   return ParseDeviceName(extent.device()).ok() && extent.length_bytes() > 0 &&
          IsMultipleOf(extent.offset_bytes(), kExtentUnit) &&
@@ -70,13 +61,14 @@ bool IsDescribed(const CoreOptions& options, const v1::HeldGrant& held) {
 
 bool IsInPool(const DeviceState& device) { return !device.record.device().pool().empty(); }
 
-// What a stray may have of a device: what nobody has, or other strays.
-ByteRanges Unowned(const State& state, const DeviceId& id, const DeviceState& device) {
-  ByteRanges free;
-  for (const Extent& extent : state.pools.at(PoolIdOf(device))->allocator.FreeExtents(id)) {
-    free.push_back({extent.offset, extent.length});
-  }
-  return Union(Union(Joined(std::move(free)), device.quarantined), device.strayed);
+// Whether a stray may have `ranges` of a device: nobody has them, or other strays.
+bool AreUnowned(const State& state, const DeviceId& id, const DeviceState& device,
+                const ByteRanges& ranges) {
+  const Allocator& allocator = state.pools.at(PoolIdOf(device))->allocator;
+  const std::vector<Extent> rest =
+      ToExtents(id, Difference(Difference(ranges, device.strayed), device.quarantined));
+  return std::all_of(rest.begin(), rest.end(),
+                     [&](const Extent& extent) { return allocator.IsFree(extent); });
 }
 
 // Takes `ranges`, as far as other strays do not have them, out of the free bytes and the
@@ -93,25 +85,24 @@ void Reserve(State& state, const DeviceId& id, const ByteRanges& ranges) {
   }
 }
 
-void ReserveAll(State& state, const store::v1::StrayRecord& record) {
+void ReserveAll(State& state, const GrantKey& key, const store::v1::StrayRecord& record) {
   for (const auto& [id, ranges] : RangesOf(record.runs())) {
+    state.strays_on[id][key] = ranges;
     const auto device = state.devices.find(id);
     if (device != state.devices.end() && IsInPool(device->second)) Reserve(state, id, ranges);
   }
 }
 
-// Gives up what no stray has any more of the device.
-void GiveUp(State& state, const Context& context, const DeviceId& id, Changes& changes) {
+// Gives up what no stray has any more of `ranges` of the device.
+void GiveUp(State& state, const Context& context, const DeviceId& id, const ByteRanges& ranges,
+            Changes& changes) {
   DeviceState& device = state.devices.at(id);
-  ByteRanges left;
-  for (const auto& [key, record] : state.strays) {
-    const RangesByDevice ranges = RangesOf(record.runs());
-    const auto here = ranges.find(id);
-    if (here != ranges.end()) left = Union(left, here->second);
+  ByteRanges gone = Intersection(ranges, device.strayed);
+  if (const auto others = state.strays_on.find(id); others != state.strays_on.end()) {
+    for (const auto& [key, theirs] : others->second) gone = Difference(gone, theirs);
   }
-  const ByteRanges gone = Difference(device.strayed, left);
-  device.strayed = Difference(device.strayed, gone);
   if (gone.empty()) return;
+  device.strayed = Difference(device.strayed, gone);
   const v1::Device& record = device.record.device();
   if (record.state() != v1::DEVICE_LOST && !record.recovering()) {
     StartScrub(state, context, id, ToExtents(id, gone), changes);
@@ -125,11 +116,9 @@ void GiveUp(State& state, const Context& context, const DeviceId& id, Changes& c
   }
 }
 
-std::string AssignmentKey(SegmentId segment) { return absl::StrCat("grant/", segment.value()); }
-
 v1::Assignment ToAssignment(const store::v1::StrayRecord& record) {
   v1::Assignment assignment;
-  assignment.set_key(AssignmentKey(SegmentId(record.grant().segment_id())));
+  assignment.set_key(GrantAssignmentKey(SegmentId(record.grant().segment_id())));
   v1::GrantAssignment& grant = *assignment.mutable_grant();
   *grant.mutable_grant() = record.grant();
   *grant.mutable_runs() = record.runs();
@@ -150,7 +139,7 @@ store::v1::StrayRecord ToRecord(const Context& context, const std::string& host,
   grant.set_name(absl::StrCat(grant.segment(), "/grants/", host));
   grant.set_segment_id(held.segment_id());
   grant.set_host(FormatHostName(host));
-  grant.set_mode(held.mode() == v1::READ_WRITE ? v1::READ_WRITE : v1::READ_ONLY);
+  grant.set_mode(ModeOf(held));
   *grant.mutable_token() = held.token();
   grant.set_state(v1::GRANT_ACTIVE);
   grant.set_create_time_unix_ms(context.now.unix_ms);
@@ -167,13 +156,16 @@ void DropStray(State& state, const Context& context, const GrantKey& key, Change
   state.leaving_strays.erase(key);
   state.hosts.at(key.second).strays.erase(key.first);
   changes.Delete(keys::Stray(key.first, key.second));
-  changes.Unassign(key.second, AssignmentKey(key.first));
+  UnassignGrant(key.second, key.first, changes);
   Emit(state, context, v1::STRAY_RELEASED, record.grant().segment(), record.grant().host(),
        absl::StrCat("segment ", key.first.value()), changes);
   for (const auto& [id, ranges] : RangesOf(record.runs())) {
+    const auto here = state.strays_on.find(id);
+    here->second.erase(key);
+    if (here->second.empty()) state.strays_on.erase(here);
     const auto device = state.devices.find(id);
     if (device != state.devices.end() && IsInPool(device->second)) {
-      GiveUp(state, context, id, changes);
+      GiveUp(state, context, id, ranges, changes);
     }
   }
 }
@@ -190,21 +182,13 @@ bool IsStray(const State& state, SegmentId segment) {
 }
 
 absl::Status CheckStray(const State& state, const std::string& host, const v1::HeldGrant& held) {
-  const auto known = state.hosts.find(host);
-  const size_t strays = known == state.hosts.end() ? 0 : known->second.strays.size();
-  if (strays > 0 && known->second.strays.contains(SegmentId(held.segment_id()))) {
-    return absl::OkStatus();
-  }
   if (!IsDescribed(state.options, held)) {
     return Recovering(host, held, "and does not say where it is");
-  }
-  if (strays >= kMaxStraysPerHost) {
-    return Recovering(host, held, absl::StrCat("and ", strays, " others"));
   }
   for (const auto& [id, ranges] : RangesOf(held.runs())) {
     const auto device = state.devices.find(id);
     if (device == state.devices.end() || !IsInPool(device->second)) continue;
-    if (Difference(ranges, Unowned(state, id, device->second)).empty()) continue;
+    if (AreUnowned(state, id, device->second, ranges)) continue;
     return Recovering(
         host, held,
         absl::StrCat("on bytes of ", FormatDeviceName(id), " that have another owner by now"));
@@ -221,7 +205,7 @@ void TakeStray(State& state, const Context& context, const std::string& host,
   if (is_new) {
     it->second = ToRecord(context, host, held);
     state.hosts.at(host).strays.insert(id);
-    ReserveAll(state, it->second);
+    ReserveAll(state, key, it->second);
     changes.Put(keys::Stray(id, host), it->second);
     Emit(state, context, v1::STRAY_FOUND, it->second.grant().segment(), it->second.grant().host(),
          absl::StrCat("segment ", id.value(), ", ", held.size_bytes(), " bytes"), changes);
@@ -233,7 +217,7 @@ void StartDroppingStrays(State& state, const std::string& host,
                          const absl::btree_set<SegmentId>& segments, Changes& changes) {
   for (const SegmentId segment : segments) {
     if (!state.leaving_strays.emplace(segment, host).second) continue;
-    changes.Unassign(host, AssignmentKey(segment));
+    UnassignGrant(host, segment, changes);
   }
 }
 
@@ -279,14 +263,13 @@ absl::Status RevokeStray(State& state, const Context& context, SegmentId segment
 }
 
 absl::Status CheckNoStrays(const State& state, const DeviceId& device) {
-  for (const auto& [key, record] : state.strays) {
-    if (!RangesOf(record.runs()).contains(device)) continue;
-    return MakeError(
-        absl::StatusCode::kFailedPrecondition, v1::IN_USE,
-        absl::StrCat(FormatDeviceName(device), " has bytes of stray segment ", key.first.value(),
-                     ", which ", key.second, " holds: `weft fsck --repair` takes it back"));
-  }
-  return absl::OkStatus();
+  const auto strays = state.strays_on.find(device);
+  if (strays == state.strays_on.end()) return absl::OkStatus();
+  const auto& [segment, host] = strays->second.begin()->first;
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, v1::IN_USE,
+      absl::StrCat(FormatDeviceName(device), " has bytes of stray segment ", segment.value(),
+                   ", which ", host, " holds: `weft fsck --repair` takes it back"));
 }
 
 void AppendStrayAssignments(const State& state, const std::string& host,
@@ -304,7 +287,7 @@ absl::Status IndexStrays(State& state) {
     for (const auto& [id, ranges] : RangesOf(record.runs())) {
       const auto device = state.devices.find(id);
       if (device == state.devices.end() || !IsInPool(device->second)) continue;
-      sound = sound && Difference(ranges, Unowned(state, id, device->second)).empty();
+      sound = sound && AreUnowned(state, id, device->second, ranges);
     }
     if (!sound) {
       return MakeError(absl::StatusCode::kDataLoss, v1::STORE_DAMAGED,
@@ -313,7 +296,7 @@ absl::Status IndexStrays(State& state) {
                                     "the coordinator's store from a backup"));
     }
     host->second.strays.insert(key.first);
-    ReserveAll(state, record);
+    ReserveAll(state, key, record);
     if (host->second.record.host().state() == v1::HOST_DOWN) state.leaving_strays.insert(key);
   }
   return absl::OkStatus();

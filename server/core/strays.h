@@ -24,6 +24,7 @@ bool IsStray(const State& state, SegmentId segment);
 
 // UNAVAILABLE RECOVERING: the host does not say where the segment is, or its bytes have other
 // owners by the records.
+// REQUIRES: it is not known.
 absl::Status CheckStray(const State& state, const std::string& host, const v1::HeldGrant& held);
 
 // Takes over a stray that `host` holds. Nothing if it is known. REQUIRES: CheckStray.

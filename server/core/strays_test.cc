@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/core/core_test_util.h"
 #include "server/core/drain.h"
@@ -220,6 +221,29 @@ TEST_F(StraysTest, OneThatIsNotDescribedIsKeptOut) {
   EXPECT_EQ(ReasonOf(Register("a", {held_})), v1::RECOVERING);
   held_.add_runs()->add_extents()->set_device("devices/none");
   EXPECT_EQ(ReasonOf(Register("a", {held_})), v1::RECOVERING);
+}
+
+TEST(StraysLimitsTest, AHostComesBackWithAllThatItBrought) {
+  constexpr size_t kStrays = 60;
+  TestCluster cluster;
+  cluster.AddDevice(2 * kStrays);
+  cluster.RegisterHost("a");
+  cluster.MakePool("fam");
+  const auto backup = cluster.store;
+  v1::Register request = cluster.RegisterRequest("a", 1, 2);
+  for (size_t i = 0; i < kStrays; ++i) {
+    const std::string id = absl::StrCat("s", i);
+    ASSERT_TRUE(cluster.Create("fam", id, 2).ok());
+    *request.add_held() =
+        Describe(*cluster.Acquire("a", "pools/fam/segments/" + id, v1::READ_WRITE));
+  }
+  cluster.Restore(backup);
+  for (int again = 0; again < 2; ++again) {
+    const auto registered = cluster.TryRegister(request);
+    ASSERT_TRUE(registered.ok()) << registered.status();
+    cluster.TickAll();
+    EXPECT_EQ(cluster.state().strays.size(), kStrays);
+  }
 }
 
 TEST_F(StraysTest, ASegmentThatWasDeletedIsNoStray) {

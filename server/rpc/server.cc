@@ -18,7 +18,7 @@
 namespace weft {
 namespace {
 
-// The greatest is a Register with all that a host may have, 16,384 grants and 1,024 devices, and
+// The greatest is a Register with all that a host may have, 16,384 grants and 512 devices, and
 // descriptions of 256 KiB: less than that.
 constexpr int kMaxReceiveBytes = 1 << 20;
 // A host's inventory of grants can be long.
