@@ -204,6 +204,23 @@ TEST_F(FdServiceTest, OpensInTheClientsNameAndGivesTheDescriptors) {
   EXPECT_EQ(backend_.kept, std::set<uint64_t>{7});
 }
 
+// Another acquire's answer may come late: the next daemon adopts the handle by the token under
+// which it was opened.
+TEST_F(FdServiceTest, TheReplyHasTheTokenUnderWhichTheSegmentIsOpened) {
+  Hello();
+  Open();
+  const v1::AcquireGrantResponse early = Granted();
+  v1::Assignments assignments;
+  assignments.set_revision(++revision_);
+  v1::Assignment& assignment = *assignments.add_upserts();
+  assignment.set_key("grant/7");
+  *assignment.mutable_grant()->mutable_grant() = early.grant();
+  assignment.mutable_grant()->mutable_grant()->mutable_token()->set_counter(2);
+  keeper_.Apply(assignments);
+  Grant(early);
+  EXPECT_EQ(last().open().token().counter(), 2u);
+}
+
 TEST_F(FdServiceTest, ACloseIsAnsweredOnceTheCoordinatorKnows) {
   Hello();
   const uint64_t handle = OpenHandle();

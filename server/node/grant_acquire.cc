@@ -136,13 +136,16 @@ void GrantKeeper::OnAcquired(AcquirePtr acquire,
     return;
   }
   acquire->response = *std::move(response);
-  deps_.blocking.Post(
-      [this, acquire, grant = *table_.Find(SegmentId(acquire->response.grant().segment_id()))] {
-        absl::StatusOr<HandleFiles> files = MakeFiles(*acquire, grant);
-        deps_.executor.Post([this, acquire, files = std::move(files)]() mutable {
-          OnFiles(std::move(acquire), std::move(files));
-        });
-      });
+  const v1::GrantAssignment& newest =
+      *table_.Find(SegmentId(acquire->response.grant().segment_id()));
+  // It may have come before, by itself: the client is told the token under which it gets its files.
+  *acquire->response.mutable_grant()->mutable_token() = newest.grant().token();
+  deps_.blocking.Post([this, acquire, grant = newest] {
+    absl::StatusOr<HandleFiles> files = MakeFiles(*acquire, grant);
+    deps_.executor.Post([this, acquire, files = std::move(files)]() mutable {
+      OnFiles(std::move(acquire), std::move(files));
+    });
+  });
 }
 
 // On the blocking executor.

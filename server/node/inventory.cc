@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <string>
@@ -45,6 +46,14 @@ v1::HostInventory MergeSegments(std::vector<v1::HostSegment> granted,
     *inventory.add_segments() = std::move(segment);
   }
   return inventory;
+}
+
+bool ToldInventory::Tell(const v1::DeviceInventory& devices) {
+  has_bad_ =
+      std::any_of(devices.devices().begin(), devices.devices().end(),
+                  [](const v1::LocalDevice& device) { return device.bad_ranges_size() > 0; });
+  std::string bytes = devices.SerializeAsString();
+  return std::exchange(told_, bytes) != bytes;
 }
 
 void InventoryReporter::Answer(const v1::InventoryRequest& request) {

@@ -4,6 +4,8 @@
 #define WEFT_SERVER_NODE_INVENTORY_H_
 
 #include <functional>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -25,6 +27,22 @@ inline constexpr int kMaxInventoryExtents = 4096;
 // REQUIRES: each is the first of its kind, up to more than kMaxInventorySegments.
 v1::HostInventory MergeSegments(std::vector<v1::HostSegment> granted,
                                 const std::vector<v1::KernelSegment>& in_kernel);
+
+// The devices as the coordinator was last told of them.
+class ToldInventory {
+ public:
+  // They are being told. Returns whether that is news.
+  bool Tell(const v1::DeviceInventory& devices);
+  // Whether memory of them was told to be bad: the coordinator counts what this host zeroes as
+  // good.
+  bool has_bad() const { return has_bad_; }
+  // Whatever is told next is news: what was zeroed may be bad again.
+  void Forget() { told_.reset(); }
+
+ private:
+  std::optional<std::string> told_;  // serialised
+  bool has_bad_ = false;
+};
 
 // All outlive the reporter; none of the executors runs anything when it is destroyed.
 struct InventoryDeps {

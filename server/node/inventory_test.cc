@@ -24,6 +24,21 @@ v1::KernelSegment InKernel(uint64_t id) {
   return kernel;
 }
 
+// A page that fails again right after it was zeroed is as bad as it was told to be before.
+TEST(ToldInventoryTest, WhatWasZeroedIsToldAgainThoughItIsAsBadAsBefore) {
+  v1::DeviceInventory devices;
+  ToldInventory told;
+  EXPECT_TRUE(told.Tell(devices));
+  EXPECT_FALSE(told.has_bad());
+  devices.add_devices()->add_bad_ranges()->set_length_bytes(4096);
+  EXPECT_TRUE(told.Tell(devices));
+  EXPECT_FALSE(told.Tell(devices));
+  EXPECT_TRUE(told.has_bad());
+  told.Forget();
+  EXPECT_TRUE(told.Tell(devices));
+  EXPECT_FALSE(told.Tell(devices));
+}
+
 TEST(MergeSegmentsTest, OneEntryForASegment) {
   const v1::HostInventory inventory =
       MergeSegments({Granted(1), Granted(3)}, {InKernel(2), InKernel(3)});

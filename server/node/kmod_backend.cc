@@ -219,7 +219,8 @@ absl::Status KmodBackend::Keep(const v1::GrantAssignment& grant) {
   if (grant.grant().state() == v1::GRANT_REVOKING) return absl::OkStatus();
   absl::Status status = Resume(grant);
   if (ReasonOf(status) == v1::SESSION_EXPIRED && SetDeadMan().ok()) status = Resume(grant);
-  if (ReasonOf(status) == v1::SESSION_EXPIRED || ReasonOf(status) == v1::BUSY_PINNED) {
+  // A token that is too old stays so; all else may pass.
+  if (!status.ok() && ReasonOf(status) != v1::STALE_TOKEN) {
     unready_.insert_or_assign(IdOf(grant), grant);
   }
   return status;

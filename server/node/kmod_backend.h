@@ -93,7 +93,7 @@ class KmodBackend final : public Backend, private DeadMan {
   // Keeps the token in the module. STALE_TOKEN: it is of an older epoch than one that is kept.
   absl::Status KeepToken(Token token);
   absl::Duration FlushTime() const;
-  // Does again what the dead-man, or pinned pages, kept from being done.
+  // Does again what the dead-man, pinned pages or the disk kept from being done.
   void Retry();
   // What there is of the segment, and what there is not.
   absl::Status Resume(const v1::GrantAssignment& grant);

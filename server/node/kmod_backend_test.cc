@@ -141,6 +141,23 @@ TEST_F(KmodBackendTest, WhatTheDeadManTookGoesOnUnderTheSameToken) {
   EXPECT_EQ(backend_.FindInUse({Grant(1)})->count(kSegment), 1u);
 }
 
+// The coordinator says once that the host has the grant: the module is told when that can be
+// recorded.
+TEST_F(KmodBackendTest, WhatCannotBeRecordedIsResumedWhenTheDiskHasSpaceAgain) {
+  ASSERT_TRUE(backend_.Prepare(Grant(1)).ok());
+  kmod_.FireDeadMan();
+  backend_.dead_man()->Arm(BootTime(absl::Seconds(20)));
+  records_.write_error = absl::ResourceExhaustedError("No space left on device");
+  EXPECT_FALSE(backend_.Keep(Grant(1)).ok());
+  backend_.dead_man()->Arm(BootTime(absl::Seconds(30)));
+  tasks_.RunAll();
+  EXPECT_EQ(state(), KmodState::kRevoked);
+  records_.write_error = absl::OkStatus();
+  backend_.dead_man()->Arm(BootTime(absl::Seconds(40)));
+  tasks_.RunAll();
+  EXPECT_EQ(state(), KmodState::kLive);
+}
+
 TEST_F(KmodBackendTest, NothingIsResumedWhileTheDeadManTakesBack) {
   ASSERT_TRUE(backend_.Prepare(Grant(1)).ok());
   kmod_.FireDeadMan();

@@ -93,7 +93,8 @@ absl::Status KmodDax::Settle(const DaxInfo& info, const std::vector<KmodDeviceIn
   }
   if (device != nullptr) {
     const absl::Status may = CheckMayTake(info.name, device->uuid);
-    if (may.ok()) return may;
+    // One of which that cannot be read stays as it is.
+    if (ReasonOf(may) != v1::NOT_ALLOWED) return absl::OkStatus();
     *changed = true;
     if (absl::Status s = GiveBack(*device, info.name); !s.ok()) return s;
     return may;

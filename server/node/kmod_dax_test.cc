@@ -142,6 +142,14 @@ TEST_F(KmodDaxTest, ADeviceWithASegmentIsKept) {
   EXPECT_TRUE(IsTaken());
 }
 
+TEST_F(KmodDaxTest, ADeviceIsKeptWhileNobodyCanReadWhetherItWasReleased) {
+  Format();
+  released_.read_error = absl::UnknownError("Input/output error");
+  Rescan();
+  EXPECT_TRUE(IsTaken());
+  EXPECT_TRUE(Known().skipped.ok()) << Known().skipped;
+}
+
 TEST_F(KmodDaxTest, ADaemonThatEndsGivesBackWhatItsSuccessorTakesAgain) {
   Format();
   dax_->GiveBackAll();

@@ -60,7 +60,11 @@ Node::Node(NodeOptions options, const NodeDeps& deps, Events events)
           }),
       worker_(
           {deps.executor, deps.blocking, deps.clock, deps.catalog, deps.metrics},
-          [this](v1::NodeMessage message) { session_.Send(std::move(message)); },
+          [this](v1::NodeMessage message) {
+            const bool zeroed = message.has_scrub_progress();
+            session_.Send(std::move(message));
+            if (zeroed) TellZeroed();
+          },
           [this] { ReportInventory(); }),
       scrubber_(deps.clock, options_.scrub_rate,
                 [this](const ScrubReport& report) { worker_.OnScrubReport(report); }),
@@ -252,7 +256,7 @@ v1::Register Node::MakeRegister() {
   request.set_revoke_bound_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(revoke_bound_)));
   told_opening_ = announcing_;
   *request.mutable_devices() = deps_.catalog.Inventory();
-  told_inventory_ = request.devices().SerializeAsString();
+  told_.Tell(request.devices());
   for (v1::HeldGrant& held : keeper_.Held()) *request.add_held() = std::move(held);
   request.set_metrics_address(options_.metrics_address);
   return request;
@@ -366,9 +370,19 @@ void Node::ReportInventory() {
   *message.mutable_devices() = deps_.catalog.Inventory();
   deps_.metrics.SetDevices(static_cast<size_t>(message.devices().devices_size()));
   if (!session_.connected()) return;
-  std::string inventory = message.devices().SerializeAsString();
-  if (std::exchange(told_inventory_, inventory) == inventory) return;
-  session_.Send(std::move(message));
+  if (told_.Tell(message.devices())) session_.Send(std::move(message));
+}
+
+void Node::TellZeroed() {
+  if (!told_.has_bad() || std::exchange(telling_anew_, true)) return;
+  deps_.blocking.Post([this] {
+    RescanNow();
+    deps_.executor.Post([this] {
+      telling_anew_ = false;
+      told_.Forget();
+      ReportInventory();
+    });
+  });
 }
 
 }  // namespace weft

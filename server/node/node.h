@@ -116,6 +116,8 @@ class Node final : public LocalApi, private SessionObserver {
   // On the blocking executor.
   void RescanNow();
   void ReportInventory();
+  // This host zeroed some bytes and has said so: looks whether they are good, and says that too.
+  void TellZeroed();
   // Has the coordinator know of a greater B.
   void UpdateRevokeBound();
   // A device came that may be another memory than the one that was proved: registers again.
@@ -140,8 +142,8 @@ class Node final : public LocalApi, private SessionObserver {
   std::string last_session_id_;
   // B, as Register says it.
   absl::Duration revoke_bound_;
-  // The inventory that the coordinator has, serialised.
-  std::string told_inventory_;
+  ToldInventory told_;
+  bool telling_anew_ = false;
   Tickets tickets_;
   FdService fd_service_;
   GrantKeeper keeper_;

@@ -12,8 +12,12 @@ namespace weft {
 
 class FakeRecordDir final : public RecordDir {
  public:
-  absl::StatusOr<std::map<std::string, std::string>> ReadAll() override { return records; }
+  absl::StatusOr<std::map<std::string, std::string>> ReadAll() override {
+    if (!read_error.ok()) return read_error;
+    return records;
+  }
   absl::Status Write(const std::string& name, const std::string& bytes) override {
+    if (!write_error.ok()) return write_error;
     records[name] = bytes;
     return absl::OkStatus();
   }
@@ -23,6 +27,8 @@ class FakeRecordDir final : public RecordDir {
   }
 
   std::map<std::string, std::string> records;
+  absl::Status read_error;
+  absl::Status write_error;
 };
 
 }  // namespace weft

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +15,28 @@
 namespace weft {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+// Unlike ErrnoError: here EIO is a disk's, not bad memory.
+absl::Status DiskError(int error, const char* call, const std::string& path) {
+  return absl::ErrnoToStatus(error, absl::StrCat(call, " ", path));
+}
+
+absl::StatusOr<std::string> ReadWhole(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return DiskError(errno, "open", path);
+  std::string bytes;
+  char piece[4096];
+  do {
+    file.read(piece, sizeof(piece));
+    bytes.append(piece, static_cast<size_t>(file.gcount()));
+  } while (file);
+  if (file.bad()) return DiskError(EIO, "read", path);
+  return bytes;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<RecordDir>> RecordFiles::Open(const std::string& directory) {
   if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
@@ -31,30 +52,31 @@ absl::StatusOr<std::map<std::string, std::string>> RecordFiles::ReadAll() {
        it.increment(error)) {
     const std::string name = it->path().filename();
     if (name.front() == '.') continue;  // half of a Write
-    std::ifstream file(it->path(), std::ios::binary);
-    std::ostringstream bytes;
-    bytes << file.rdbuf();
-    if (!file) return ErrnoError(EIO, "read", it->path().string());
-    records[name] = bytes.str();
+    absl::StatusOr<std::string> bytes = ReadWhole(it->path());
+    if (!bytes.ok()) return bytes.status();
+    records[name] = *std::move(bytes);
   }
-  if (error) return ErrnoError(error.value(), "readdir", directory_);
+  if (error) return DiskError(error.value(), "readdir", directory_);
   return records;
 }
 
 absl::Status RecordFiles::Write(const std::string& name, const std::string& bytes) {
   const std::string path = absl::StrCat(directory_, "/", name);
+  if (const absl::StatusOr<std::string> old = ReadWhole(path); old.ok() && *old == bytes) {
+    return absl::OkStatus();
+  }
   const std::string temporary = absl::StrCat(directory_, "/.", name);
   std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
   file << bytes;
   file.close();
-  if (!file) return ErrnoError(errno != 0 ? errno : ENOSPC, "write", temporary);
-  if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoError(errno, "rename", path);
+  if (!file) return DiskError(errno != 0 ? errno : ENOSPC, "write", temporary);
+  if (rename(temporary.c_str(), path.c_str()) != 0) return DiskError(errno, "rename", path);
   return absl::OkStatus();
 }
 
 absl::Status RecordFiles::Remove(const std::string& name) {
   const std::string path = absl::StrCat(directory_, "/", name);
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoError(errno, "unlink", path);
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return DiskError(errno, "unlink", path);
   return absl::OkStatus();
 }
 

@@ -1,4 +1,5 @@
-// Records as files of a directory.
+// Records as files of a directory. What is there already is not written again, so that a full
+// disk does no harm to it.
 
 #ifndef WEFT_SERVER_PLATFORM_LINUX_RECORD_FILES_H_
 #define WEFT_SERVER_PLATFORM_LINUX_RECORD_FILES_H_
