@@ -133,6 +133,10 @@ void ClientSim::OnPacket(const std::string& packet, const std::vector<HandleId>&
     }
     return;
   }
+  if (message.has_poison()) {
+    world_.Probe("client told of bad memory");
+    return;
+  }
   const auto found = waiting_.find(message.sequence());
   if (found == waiting_.end()) {
     for (const HandleId handle : handles) host_.Release(handle);
@@ -204,7 +208,7 @@ void ClientSim::NextStep() {
     return;
   }
   StepSoon();
-  if (busy_) return;
+  if (busy_ || (resting_ && !finishing_)) return;
   if (!mapped_.empty() && (finishing_ || rng_.OneIn(4))) {
     CloseOne(mapped_.begin()->first);
     return;
@@ -360,6 +364,7 @@ void ClientSim::Open(const std::string& name) {
   v1::OpenRequest request;
   request.set_segment(Resource(name));
   request.set_mode(rng_.OneIn(3) ? v1::READ_ONLY : v1::READ_WRITE);
+  request.set_allow_poisoned(rng_.OneIn(4));
   auto call = std::make_shared<Call>(history_.Call({.kind = OpKind::kOpen, .segment = name}),
                                      world_.loop.now() + options_.call_timeout,
                                      [this] { return rng_.Fraction(); });
@@ -383,6 +388,7 @@ void ClientSim::TryOpen(const std::shared_ptr<Call>& call, const v1::OpenRequest
   SendRequest(std::move(message), [this, call, request](absl::StatusOr<v1::ServerMessage> reply,
                                                         const std::vector<HandleId>& handles) {
     if (!reply.ok()) {
+      if (ReasonOf(reply.status()) == v1::POISONED) world_.Probe("open refused POISONED");
       Retry(call, reply.status(), [this, call, request] { TryOpen(call, request); });
       return;
     }

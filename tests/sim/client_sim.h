@@ -41,6 +41,8 @@ class ClientSim final : public SocketPeer {
   void Start();
   // kill -9: what it has mapped goes, unless `child` lives on with it for a while.
   void Die(bool child);
+  // Asks for nothing more, but goes on with what it has.
+  void Rest() { resting_ = true; }
   // Lets go of everything, does no more.
   void Finish();
   // Finish is done, or it is dead.
@@ -97,6 +99,7 @@ class ClientSim final : public SocketPeer {
   Rng rng_;
   std::shared_ptr<int> alive_ = std::make_shared<int>();
   bool over_ = false;
+  bool resting_ = false;
   bool finishing_ = false;
   uint64_t last_request_ = 0;
 

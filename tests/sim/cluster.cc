@@ -45,7 +45,10 @@ Cluster::Cluster(World& world, const ClusterConfig& config)
                }
                return std::string();
              }),
-      disk_(world, [this](const Transaction& transaction) { truth_.Apply(transaction); }) {
+      disk_(world, [this](const Transaction& transaction) {
+        truth_.Apply(transaction);
+        AgeCopies();
+      }) {
   std::vector<std::string> names;
   const uint64_t hosts = 2 + rng_.Below(2);
   for (uint64_t i = 0; i < hosts; ++i) names.push_back(absl::StrCat("host-", i));
@@ -95,13 +98,6 @@ bool Cluster::all_hardware_coherent() const {
 bool Cluster::any_lost() const {
   return std::any_of(devices_.begin(), devices_.end(),
                      [](const PoolDevice& device) { return device.lost; });
-}
-
-std::shared_ptr<Memory> Cluster::Copy(const Memory& memory) {
-  const auto device = std::find_if(devices_.begin(), devices_.end(), [&](const PoolDevice& one) {
-    return one.memory->number() == memory.number();
-  });
-  return device->snapshot->Clone(++last_memory_);
 }
 
 bool Cluster::IsOfPool(const Memory& memory) const {
@@ -245,8 +241,8 @@ void Cluster::EndFaults() {
     host->PowerOn();
     host->Thaw(/*timers_first=*/true);
     host->ContinueDaemon();
+    host->state_dir_faults = HostSim::StateDirFaults();
   }
-  for (const auto& client : clients_) client->Finish();
 }
 
 void Cluster::KeepLeader() {
@@ -284,6 +280,35 @@ std::string Cluster::NotAttached() const {
   return "";
 }
 
+std::string Cluster::NotResumed() const {
+  for (const auto& host : hosts_) {
+    for (const auto& [segment, token] : host->TakenBack()) {
+      if (!truth_.IsHeld(segment, host->name(), token)) continue;
+      return absl::StrCat(host->name(), " does not go on with segment ", segment.value());
+    }
+  }
+  return "";
+}
+
+bool Cluster::AnyBad() const {
+  return std::any_of(devices_.begin(), devices_.end(), [this](const PoolDevice& device) {
+    return !device.lost && truth_.HasBad(device.id);
+  });
+}
+
+std::string Cluster::NotReported() const {
+  for (const PoolDevice& device : devices_) {
+    if (device.lost) continue;
+    for (const auto& host : hosts_) {
+      for (const ByteRange& range : host->BadRangesOf(*device.memory)) {
+        if (truth_.IsBad(device.id, range.offset.value() / kUnit)) continue;
+        return absl::StrCat(host->name(), " has bad memory that is not recorded");
+      }
+    }
+  }
+  return "";
+}
+
 std::string Cluster::WhatIsLeft() const {
   for (const auto& client : clients_) {
     if (!client->over()) return "a client cannot finish";
@@ -300,10 +325,15 @@ std::string Cluster::WhatIsLeft() const {
     }
   }
   if (!any_lost() && truth_.scrubs() > 0) return "scrubs are left";
-  return NotAttached();
+  const std::string not_reported = NotReported();
+  return not_reported.empty() ? NotAttached() : not_reported;
 }
 
 void Cluster::Converge() {
+  for (const auto& client : clients_) client->Rest();
+  RunFor(absl::Seconds(1));
+  AwaitOrFail(absl::Seconds(60), [this] { return NotResumed(); });
+  for (const auto& client : clients_) client->Finish();
   // A request that was sent under a fault may come long after its sender gave it up, and is
   // then done like any other. What comes of the last of them is deleted below.
   AwaitOrFail(absl::Seconds(30),
@@ -314,6 +344,10 @@ void Cluster::Converge() {
   DeleteAll();
   AwaitOrFail(absl::Seconds(60),
               [this] { return truth_.segments().empty() ? WhatIsLeft() : "segments are left"; });
+  if (world_.failed) return;
+  ClearAllPoison();
+  AwaitOrFail(absl::Seconds(60),
+              [this] { return AnyBad() ? "bad memory is not cleared" : WhatIsLeft(); });
   // What a cache kept too long would show now.
   for (const auto& host : hosts_) host->kmod().WriteBackAll();
 }

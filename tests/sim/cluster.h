@@ -58,9 +58,10 @@ class Cluster {
   HostSim& AnyHost() { return *hosts_[rng_.Below(hosts_.size())]; }
   absl::Duration session_ttl() const { return session_ttl_; }
   bool all_hardware_coherent() const;
-  // Another piece of memory with the contents that the device had at first. (A copy of the
-  // last moment is nothing that the challenge can tell when no holder is alive.)
-  std::shared_ptr<Memory> Copy(const Memory& memory);
+  // Another piece of memory with what the device had at first, for `host`; or, at times, with what
+  // it has at this moment, which only the challenge can tell, and only while another host that has
+  // the device itself is attached. No longer than that it stays so: then it is as at first.
+  std::shared_ptr<Memory> Copy(const Memory& memory, const HostSim& host);
   bool IsOfPool(const Memory& memory) const;
   // Unless the host has it already.
   void PlugIfMissing(HostSim& host, const std::string& name, const std::shared_ptr<Memory>& memory,
@@ -75,6 +76,13 @@ class Cluster {
   void FenceByHand(const HostSim& host);
   // An administrator drains the device and, some time later, does not want that any more.
   void DrainForAWhile(const PoolDevice& device);
+
+  // The line of the device turns bad: some machines hear of it, the others when they touch it.
+  void Poison(const PoolDevice& device, uint64_t line);
+  // So does one that is being zeroed, or copied to, as soon as there is one, if that is soon.
+  void PoisonWhatIsFilled(const PoolDevice& device, bool copy, absl::Duration at_most);
+  // As `weft device clear-poison`, once: a segment may have the memory, or a host not answer.
+  void ClearPoison(const PoolDevice& device);
 
   // Does `fault` every now and then until the faults are over.
   void NowAndThen(absl::Duration pause_max, std::function<void()> fault);
@@ -96,6 +104,11 @@ class Cluster {
   bool any_lost() const;
   void Format(PoolDevice& device);
   void AddDevices();
+  // Those that would pass for the device once nobody is left who can tell.
+  void AgeCopies();
+  // Whether a host other than `except`, without a copy, is attached to the device.
+  bool HasHolder(const DeviceId& device, const HostSim* except);
+  bool HasCopy(const HostSim& host) const;
   HostSim& HostOf(const std::string& name);
   // What a fence agent has the power switch do.
   void CyclePower(HostSim& host);
@@ -115,6 +128,13 @@ class Cluster {
   void AwaitOrFail(absl::Duration at_most, const std::function<std::string()>& what_is_missing);
   std::string WhatIsLeft() const;
   std::string NotAttached() const;
+  // What clients of a host hold and was not given back to them; empty: nothing.
+  std::string NotResumed() const;
+  // What a host knows to be bad and the coordinator does not; empty: nothing.
+  std::string NotReported() const;
+  bool AnyBad() const;
+  // Whenever there is bad memory, from now on: a host may hear of some that another has cleared.
+  void ClearAllPoison();
   void DeleteAll();
 
   World& world_;
@@ -129,12 +149,15 @@ class Cluster {
   History history_;
   std::vector<PoolDevice> devices_;
   int last_memory_ = 0;
+  // That have what their devices had a moment ago, by the device.
+  std::vector<std::pair<const PoolDevice*, std::shared_ptr<Memory>>> fresh_copies_;
   std::vector<std::unique_ptr<CoordinatorSim>> coordinators_;
   std::vector<std::unique_ptr<HostSim>> hosts_;
   std::vector<std::unique_ptr<ClientSim>> clients_;
   uint64_t last_client_ = 0;
   uint64_t last_fence_request_ = 0;
   uint64_t last_drain_request_ = 0;
+  uint64_t last_clear_request_ = 0;
   bool pool_created_ = false;
   bool faults_over_ = false;
   std::vector<std::shared_ptr<std::function<void()>>> undos_;

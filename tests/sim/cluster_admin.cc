@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/errors.h"
 #include "server/core/names.h"
 #include "tests/sim/cluster.h"
 #include "tests/sim/sim_transport.h"
@@ -82,6 +83,26 @@ void Cluster::UndrainUntilDone(const PoolDevice& device) {
                 [](const absl::StatusOr<std::string>& result) {
                   return result.ok() || absl::IsFailedPrecondition(result.status());
                 });
+}
+
+void Cluster::ClearPoison(const PoolDevice& device) {
+  v1::ClearPoisonRequest request;
+  request.set_name(FormatDeviceName(device.id));
+  request.set_request_id(absl::StrCat("clear-", ++last_clear_request_));
+  CoordinatorSim& any = *coordinators_[rng_.Below(coordinators_.size())];
+  CallCoordinator(network_, kAdmin, any, {}, Method::kClearPoison, request.SerializeAsString(),
+                  absl::Seconds(2), alive_, [this](const absl::StatusOr<std::string>& result) {
+                    if (ReasonOf(result.status()) == v1::POISONED) {
+                      world_.Probe("bad memory of a segment is not cleared");
+                    }
+                  });
+}
+
+void Cluster::ClearAllPoison() {
+  for (const PoolDevice& device : devices_) {
+    if (!device.lost && truth_.HasBad(device.id)) ClearPoison(device);
+  }
+  world_.loop.After(absl::Seconds(2), [this] { ClearAllPoison(); });
 }
 
 void Cluster::CallUntilDone(Method method, const std::string& request,

@@ -10,6 +10,7 @@
 #include "server/core/fencing.h"
 #include "server/core/grants.h"
 #include "server/core/pools.h"
+#include "server/core/quarantine.h"
 #include "server/core/segments.h"
 #include "server/rpc/calls.h"
 #include "server/rpc/identity.h"
@@ -144,6 +145,11 @@ void CoordinatorSim::Handle(const CallerClaims& claims, Method method, const std
       mutation("UndrainDevice", Access::kAdmin, Call<v1::UndrainDeviceRequest, v1::Device>(),
                [](State& s, const Context& c, const Caller&, const v1::UndrainDeviceRequest& r,
                   Changes& changes) { return UndrainDevice(s, c, r, changes); });
+      break;
+    case Method::kClearPoison:
+      mutation("ClearPoison", Access::kAdmin, Call<v1::ClearPoisonRequest, v1::Device>(),
+               [](State& s, const Context& c, const Caller&, const v1::ClearPoisonRequest& r,
+                  Changes& changes) { return ClearPoison(s, c, r, changes); });
       break;
   }
 }

@@ -41,6 +41,7 @@ enum class Method {
   kListDevices,
   kDrainDevice,
   kUndrainDevice,
+  kClearPoison,
 };
 
 // One of the machines that can be the coordinator. It is one while it runs.

@@ -30,20 +30,53 @@ inline absl::Status DaemonGone() {
   return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE, "weftd is gone");
 }
 
-// A directory on the machine's disk, for one boot.
+// A directory on the machine's disk, for one boot. What was written is there for the next daemon,
+// whether it was synced or not: the machine went on.
 class HostSim::Records final : public RecordDir {
  public:
-  absl::StatusOr<std::map<std::string, std::string>> ReadAll() override { return records_; }
+  explicit Records(HostSim& host) : host_(host) {}
+
+  absl::StatusOr<std::map<std::string, std::string>> ReadAll() override {
+    if (Fails("a record cannot be read")) return Broken();
+    return records_;
+  }
   absl::Status Write(const std::string& name, const std::string& bytes) override {
+    const auto old = records_.find(name);
+    if (old != records_.end() && old->second == bytes) return absl::OkStatus();
+    if (host_.state_dir_faults.full) {
+      host_.world_.Probe("no space for a record");
+      return absl::ResourceExhaustedError("write: No space left on device");
+    }
+    if (Fails("a record cannot be written")) return Broken();
     records_[name] = bytes;
     return absl::OkStatus();
   }
   absl::Status Remove(const std::string& name) override {
+    if (records_.contains(name) && Fails("a record cannot be removed")) return Broken();
     records_.erase(name);
     return absl::OkStatus();
   }
 
+  // Whether the next daemon will know of the grant with this token, or of one that came after.
+  bool HasGrant(uint64_t segment, const v1::Token& token) const {
+    const auto record = records_.find(absl::StrCat(segment));
+    v1::GrantAssignment grant;
+    if (record == records_.end() || !grant.ParseFromString(record->second)) return false;
+    const v1::Token& recorded = grant.grant().token();
+    return std::pair(recorded.epoch(), recorded.counter()) >=
+           std::pair(token.epoch(), token.counter());
+  }
+
  private:
+  bool Fails(const char* probe) {
+    const uint64_t one_in = host_.state_dir_faults.fails_one_in;
+    if (one_in == 0 || !host_.rng_.OneIn(one_in)) return false;
+    host_.world_.Probe(probe);
+    return true;
+  }
+  static absl::Status Broken() { return absl::UnknownError("Input/output error"); }
+
+  HostSim& host_;
   std::map<std::string, std::string> records_;
 };
 
@@ -53,6 +86,7 @@ class HostSim::Packets final : public PacketServer {
   explicit Packets(HostSim& host) : host_(host) {}
 
   void Send(ConnectionId connection, std::string packet, std::vector<UniqueFd> fds) override {
+    CheckRecorded(packet);
     std::vector<HandleId> handles;
     for (const UniqueFd& fd : fds) handles.push_back(host_.Claim(fd.get()));
     const auto socket = host_.sockets_.find(connection);
@@ -84,6 +118,17 @@ class HostSim::Packets final : public PacketServer {
   }
 
  private:
+  // Nothing is handed out that a daemon which is started now would not know of.
+  void CheckRecorded(const std::string& packet) {
+    v1::ServerMessage message;
+    message.ParseFromString(packet);
+    if (!message.has_open()) return;
+    const v1::OpenReply& open = message.open();
+    if (host_.records_->HasGrant(open.segment().id(), open.token())) return;
+    host_.world_.Fail(7, absl::StrCat(host_.name_, " hands out segment ", open.segment().id(),
+                                      " without a record of the grant"));
+  }
+
   HostSim& host_;
 };
 

@@ -51,6 +51,26 @@ void HostSim::SetClockRate(int64_t ppm) {
   if (powered()) kmod_->OnClockChanged();
 }
 
+void HostSim::OnMemoryFailure(const Memory& memory, uint64_t line) {
+  if (!powered()) return;
+  kernel_->After(Soon(), [this, &memory, line] { kmod_->OnMemoryFailure(memory, line); });
+}
+
+ByteRanges HostSim::BadRangesOf(const Memory& memory) const {
+  return powered() ? kmod_->BadRangesOf(memory) : ByteRanges();
+}
+
+void HostSim::TellOf(const KmodEvent& event) {
+  const bool cut_off =
+      std::any_of(coordinators_.begin(), coordinators_.end(),
+                  [&](const auto* each) { return network_.IsCut(name_, each->name()); });
+  if (cut_off) world_.Probe("memory of a host that is cut off fails");
+  kernel_->After(Soon(), [this, event] {
+    if (daemon_ != nullptr) return daemon_->node.OnEvent(event);
+    world_.Probe("memory fails while no weftd runs");
+  });
+}
+
 void HostSim::PowerOn() {
   if (powered() || held_off_) return;
   ++boots_;
@@ -66,10 +86,11 @@ void HostSim::PowerOn() {
       if (daemon_ != nullptr) daemon_->node.HandleReleased(segment);
     });
   };
+  kmod_->on_memory_failure = [this](const KmodEvent& event) { TellOf(event); };
   if (backend_ == v1::DEVDAX) raw_ = std::make_unique<SimRaw>(truth_, name_);
   dax_.SetRaw(raw_.get());
-  records_ = std::make_unique<Records>();
-  released_ = std::make_unique<Records>();
+  records_ = std::make_unique<Records>(*this);
+  released_ = std::make_unique<Records>(*this);
   EvictNowAndThen();
   RestartDaemonSoon();
 }
@@ -169,6 +190,10 @@ void HostSim::ContinueDaemon() {
 size_t HostSim::grants_held() const {
   if (!powered()) return 0;
   return raw_ != nullptr ? raw_->files() : kmod_->ListSegments()->size();
+}
+
+std::vector<std::pair<SegmentId, Token>> HostSim::TakenBack() const {
+  return powered() ? kmod_->TakenBack() : std::vector<std::pair<SegmentId, Token>>();
 }
 
 // ---- What processes do with handles

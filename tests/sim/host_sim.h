@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "proto/weft/v1/node.pb.h"
@@ -65,6 +66,10 @@ class HostSim {
   void Unplug(const std::string& dax_name);
   bool HasDirty(const Memory& memory, uint64_t first, uint64_t last) const;
   void SetClockRate(int64_t ppm);
+  // The machine hears that the memory is bad there, without touching it.
+  void OnMemoryFailure(const Memory& memory, uint64_t line);
+  // What this machine's module knows to be bad of the memory.
+  ByteRanges BadRangesOf(const Memory& memory) const;
 
   bool powered() const { return kmod_ != nullptr; }
   // No-op while it is held off.
@@ -81,6 +86,13 @@ class HostSim {
   void Thaw(bool timers_first);
   SimKmod& kmod() { return *kmod_; }
 
+  // What goes wrong in weftd's state directory.
+  struct StateDirFaults {
+    bool full = false;
+    uint64_t fails_one_in = 0;  // 0: never
+  };
+  StateDirFaults state_dir_faults;
+
   // ---- The daemon. Like under systemd, it is started again when it ends.
 
   void KillDaemon();
@@ -88,6 +100,9 @@ class HostSim {
   void ContinueDaemon();
   bool daemon_running() const { return daemon_ != nullptr; }
   size_t grants_held() const;
+  // The segments, and under which token, that processes have open and that the module took back,
+  // where it would give them back under this very token.
+  std::vector<std::pair<SegmentId, Token>> TakenBack() const;
 
   // ---- What processes do with handles: see SimKmod and SimRaw
 
@@ -122,6 +137,7 @@ class HostSim {
   void SweepDescriptors();
   void StartDaemon();
   void RestartDaemonSoon();
+  void TellOf(const KmodEvent& event);
   void EvictNowAndThen();
   absl::Duration Soon();
 

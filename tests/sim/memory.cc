@@ -46,9 +46,10 @@ uint64_t Memory::FirstNonZero(uint64_t first, uint64_t last) const {
   return last;
 }
 
-bool Memory::IsPoisoned(uint64_t first, uint64_t last) const {
+std::optional<uint64_t> Memory::FirstPoisoned(uint64_t first, uint64_t last) const {
   const auto it = poisoned_.lower_bound(first);
-  return it != poisoned_.end() && *it < last;
+  if (it == poisoned_.end() || *it >= last) return std::nullopt;
+  return *it;
 }
 
 absl::Status Memory::ReadBytes(ByteOffset offset, absl::Span<uint8_t> out) const {
@@ -77,6 +78,7 @@ absl::Status Memory::WriteBytes(const Writer& writer, ByteOffset offset,
     Line value = At(line);
     std::memcpy(value.data() + (from - at), in.data() + (from - begin), to - from);
     if (value != At(line)) Write(writer, line, value);
+    if (to - from == kLineBytes) poisoned_.erase(line);
   }
   return absl::OkStatus();
 }

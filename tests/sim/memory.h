@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -53,6 +54,8 @@ class Memory {
   void Zero(const Writer& writer, uint64_t first_line, uint64_t last_line);
   // What was there before anybody.
   void Fill(uint64_t line, const Line& value) { lines_[line] = value; }
+  // What is in `other`, all at once and judged by nobody.
+  void Become(const Memory& other) { lines_ = other.lines_; }
   // As a power cut.
   void Forget() {
     lines_.clear();
@@ -63,9 +66,12 @@ class Memory {
   // The first line in [first, last) that is not zero; `last` if there is none.
   uint64_t FirstNonZero(uint64_t first, uint64_t last) const;
 
-  // Reads of the line fail until it is zeroed.
+  // Reads of the line fail until all of it is zeroed, or written past the caches.
   void Poison(uint64_t line) { poisoned_.insert(line); }
-  bool IsPoisoned(uint64_t first, uint64_t last) const;
+  std::optional<uint64_t> FirstPoisoned(uint64_t first, uint64_t last) const;
+  bool IsPoisoned(uint64_t first, uint64_t last) const {
+    return FirstPoisoned(first, last).has_value();
+  }
 
   // For labels: whole bytes, of which those that matter are in few lines.
   absl::Status ReadBytes(ByteOffset offset, absl::Span<uint8_t> out) const;

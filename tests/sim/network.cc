@@ -26,6 +26,8 @@ void Network::Send(const std::string& from, const std::string& to, std::function
     lost();
     return;
   }
+  Order& order = orders_[{from, to}];
+  const uint64_t number = ++order.sent;
   const bool twice = faults.duplicate_one_in > 0 && rng_.OneIn(faults.duplicate_one_in);
   for (int copy = 0; copy < (twice ? 2 : 1); ++copy) {
     absl::Duration delay = Delay();
@@ -35,8 +37,10 @@ void Network::Send(const std::string& from, const std::string& to, std::function
     }
     if (copy == 1) world_.Probe("message duplicated");
     ++on_the_way_;
-    world_.loop.After(delay, [this, deliver] {
+    world_.loop.After(delay, [this, deliver, number, &order] {
       --on_the_way_;
+      if (number < order.newest) world_.Probe("message overtaken");
+      order.newest = std::max(order.newest, number);
       deliver();
     });
   }

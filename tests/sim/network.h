@@ -75,6 +75,12 @@ class Network {
   std::set<std::pair<std::string, std::string>> cut_;
   std::set<std::string> dark_;
   uint64_t on_the_way_ = 0;
+  // Between two machines: how many messages were sent, and the newest of them that has come.
+  struct Order {
+    uint64_t sent = 0;
+    uint64_t newest = 0;
+  };
+  std::map<std::pair<std::string, std::string>, Order> orders_;
 };
 
 // A connection between two machines: what one end sends comes to the other in order, or the

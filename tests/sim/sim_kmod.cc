@@ -13,12 +13,20 @@ namespace weft::sim {
 namespace {
 
 constexpr uint64_t kUnit = kExtentUnit.value();
+constexpr ByteCount kPage{4096};
 // For what is zeroed before any token.
 constexpr Token kFormatToken{0, 1};
 
 absl::Status Missing(const std::string& what) {
   return MakeError(absl::StatusCode::kFailedPrecondition, v1::DEVICE_MISSING,
                    absl::StrCat(what, " is gone"));
+}
+
+// The pages with these lines.
+ByteRange PagesOf(uint64_t line, uint64_t lines) {
+  const uint64_t first = line * kLineBytes / kPage.value();
+  const uint64_t last = (line + lines - 1) * kLineBytes / kPage.value();
+  return {ByteOffset(first * kPage.value()), ByteCount((last - first + 1) * kPage.value())};
 }
 
 uint64_t FirstLine(const KmodExtent& extent) { return extent.offset.value() / kLineBytes; }
@@ -66,6 +74,9 @@ class SimDevice final : public Device {
     return WithScratch(
         offset, ByteCount(bytes.size()), token, Access::kReadWrite,
         [&](SegmentId scratch, ByteOffset at) { return kmod_.WriteSegment(scratch, at, bytes); });
+  }
+  absl::StatusOr<std::vector<ByteRange>> BadRanges() override {
+    return kmod_.ListBadRanges(device_);
   }
   absl::StatusOr<UniqueFd> OpenForClient(Access) override { return Missing(info_.name); }
 
@@ -163,6 +174,32 @@ void SimKmod::OnUnplug(const std::string& name) {
   }
 }
 
+void SimKmod::OnMemoryFailure(const Memory& memory, uint64_t line) {
+  for (auto& [id, device] : devices_) {
+    if (device.memory.get() != &memory || device.info.dead) continue;
+    const ByteRange page = PagesOf(line, 1);
+    device.bad = Union(device.bad, {page});
+    if (on_memory_failure == nullptr) continue;
+    on_memory_failure({.type = KmodEvent::Type::kMemoryFailure,
+                       .device = id,
+                       .segment = SegmentId(),
+                       .offset = page.offset,
+                       .length = kPage.value()});
+  }
+}
+
+ByteRanges SimKmod::BadRangesOf(const Memory& memory) const {
+  for (const auto& [id, device] : devices_) {
+    if (device.memory.get() == &memory && !device.info.dead) return device.bad;
+  }
+  return {};
+}
+
+absl::StatusOr<std::vector<ByteRange>> SimKmod::ListBadRanges(KmodDeviceId id) {
+  const auto device = devices_.find(id);
+  return device == devices_.end() ? ByteRanges() : device->second.bad;
+}
+
 absl::StatusOr<KmodDeviceInfo> SimKmod::AddDevice(const std::string& path, const DeviceId& uuid,
                                                   bool software_coherent) {
   const SimDax::Slot* const slot = dax_.FindByPath(path);
@@ -171,7 +208,8 @@ absl::StatusOr<KmodDeviceInfo> SimKmod::AddDevice(const std::string& path, const
   if (!info.ok()) return info;
   info->device_number = slot->number;
   info->capacity = slot->memory->size();
-  devices_[info->id] = {*info, path.substr(path.rfind('/') + 1), software_coherent, slot->memory};
+  devices_[info->id] = {
+      *info, path.substr(path.rfind('/') + 1), software_coherent, slot->memory, {}};
   return info;
 }
 
@@ -266,6 +304,7 @@ absl::Status SimKmod::ZeroSegment(SegmentId segment, Token token, ByteOffset off
   if (!place) return Missing("the device");
   const Writer writer{Writer::Kind::kScrub, host_, SegmentId(), Token()};
   place->device->memory->Zero(writer, place->line, place->line + length.value() / kLineBytes);
+  Heal(*place, length);
   return absl::OkStatus();
 }
 
@@ -274,6 +313,10 @@ absl::Status SimKmod::ZeroSegment(SegmentId segment, Token token, ByteOffset off
 absl::Status SimKmod::ReadSegment(SegmentId segment, ByteOffset offset, absl::Span<uint8_t> out) {
   const std::optional<Place> place = Locate(segments_.at(segment), offset.value() / kLineBytes);
   if (!place) return Missing("the device");
+  if (HitsBadMemory(*place, out.size() / kLineBytes)) {
+    return MakeError(absl::StatusCode::kDataLoss, v1::POISONED,
+                     absl::StrCat("memory of ", place->device->name, " is bad"));
+  }
   return place->device->memory->ReadBytes(ByteOffset(place->line * kLineBytes), out);
 }
 
@@ -283,7 +326,13 @@ absl::Status SimKmod::WriteSegment(SegmentId segment, ByteOffset offset,
   const std::optional<Place> place = Locate(segments_.at(segment), offset.value() / kLineBytes);
   if (!place) return Missing("the device");
   const Writer writer{Writer::Kind::kScrub, host_, SegmentId(), Token()};
+  Heal(*place, ByteCount(bytes.size()));
   return place->device->memory->WriteBytes(writer, ByteOffset(place->line * kLineBytes), bytes);
+}
+
+void SimKmod::Heal(const Place& place, ByteCount length) {
+  const ByteRange rewritten{ByteOffset(place.line * kLineBytes), length};
+  place.device->bad = Difference(place.device->bad, {rewritten});
 }
 
 absl::StatusOr<std::vector<KmodHandleInfo>> SimKmod::ListHandles(SegmentId segment) {
@@ -367,11 +416,27 @@ std::optional<SimKmod::Place> SimKmod::Locate(const Segment& segment, uint64_t l
   return std::nullopt;
 }
 
+bool SimKmod::HitsBadMemory(const Place& place, uint64_t lines) {
+  const auto is_listed = [&](uint64_t line, uint64_t count) {
+    return !Intersection(place.device->bad, {PagesOf(line, count)}).empty();
+  };
+  const Memory& memory = *place.device->memory;
+  const std::optional<uint64_t> hit = memory.FirstPoisoned(place.line, place.line + lines);
+  if (hit && !is_listed(*hit, 1)) OnMemoryFailure(memory, *hit);
+  return is_listed(place.line, lines);
+}
+
+std::optional<SimKmod::Place> SimKmod::Reach(const Handle* handle, uint64_t line) {
+  if (handle == nullptr) return std::nullopt;
+  const std::optional<Place> place = Locate(segments_.at(handle->segment), line);
+  if (!place || HitsBadMemory(*place, 1)) return std::nullopt;
+  return place;
+}
+
 bool SimKmod::Store(HandleId id, uint64_t line, const Line& value) {
   const Handle* const handle = Live(id, Access::kReadWrite);
-  if (handle == nullptr) return false;
-  const std::optional<Place> place = Locate(segments_.at(handle->segment), line);
-  if (!place || place->device->memory->IsPoisoned(place->line, place->line + 1)) return false;
+  const std::optional<Place> place = Reach(handle, line);
+  if (!place) return false;
   const Writer writer{Writer::Kind::kClient, host_, handle->segment, handle->token};
   if (place->device->software_coherent) {
     truth_.OnWrite(*place->device->memory, writer, place->line, place->line + 1);
@@ -384,16 +449,25 @@ bool SimKmod::Store(HandleId id, uint64_t line, const Line& value) {
 
 std::optional<Line> SimKmod::Load(HandleId id, uint64_t line) {
   const Handle* const handle = Live(id, Access::kReadOnly);
-  if (handle == nullptr) return std::nullopt;
-  const std::optional<Place> place = Locate(segments_.at(handle->segment), line);
-  if (!place || place->device->memory->IsPoisoned(place->line, place->line + 1)) {
-    return std::nullopt;
-  }
+  const std::optional<Place> place = Reach(handle, line);
+  if (!place) return std::nullopt;
   const Line value = place->device->software_coherent ? CacheOf(*place->device).Load(place->line)
                                                       : place->device->memory->At(place->line);
   const Writer reader{Writer::Kind::kClient, host_, handle->segment, handle->token};
   truth_.OnRead(*place->device->memory, reader, place->line, value);
   return value;
+}
+
+std::vector<std::pair<SegmentId, Token>> SimKmod::TakenBack() const {
+  std::vector<std::pair<SegmentId, Token>> found;
+  for (const auto& [id, handle] : handles_) {
+    const auto segment = segments_.find(handle.segment);
+    if (segment == segments_.end() || segment->second.serial != handle.serial) continue;
+    const KmodSegmentInfo info = rules_.Get(handle.segment).info;
+    if (info.state != KmodState::kRevoked || info.token != handle.token) continue;
+    found.emplace_back(handle.segment, handle.token);
+  }
+  return found;
 }
 
 void SimKmod::Flush(HandleId id, uint64_t line) {

@@ -9,8 +9,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "server/core/ranges.h"
 #include "server/platform/fake_kmod.h"
 #include "server/platform/kmod.h"
 #include "tests/sim/in_flight.h"
@@ -42,6 +44,14 @@ class SimKmod final : public Kmod {
   void OnClockChanged() { WatchDeadline(); }
   void WriteBackAll();
   bool HasDirty(const Memory& memory, uint64_t first, uint64_t last) const;
+  // Of the handles that processes have: those that a Resume under their own token would give back.
+  std::vector<std::pair<SegmentId, Token>> TakenBack() const;
+  // The line is bad, says whoever has found out: the memory's own patrol, or an access.
+  void OnMemoryFailure(const Memory& memory, uint64_t line);
+  // Of a device of this memory, all that the module knows to be bad.
+  ByteRanges BadRangesOf(const Memory& memory) const;
+  // Told with what weftd is to be told.
+  std::function<void(const KmodEvent&)> on_memory_failure;
   // Told with every handle that ends.
   std::function<void(SegmentId)> on_handle_released;
 
@@ -68,9 +78,7 @@ class SimKmod final : public Kmod {
                                            bool software_coherent) override;
   absl::Status RemoveDevice(KmodDeviceId device) override;
   absl::StatusOr<std::vector<KmodDeviceInfo>> ListDevices() override;
-  absl::StatusOr<std::vector<ByteRange>> ListBadRanges(KmodDeviceId device) override {
-    return rules_.ListBadRanges(device);
-  }
+  absl::StatusOr<std::vector<ByteRange>> ListBadRanges(KmodDeviceId device) override;
   SegmentId LabelSegment(KmodDeviceId device) const override { return rules_.LabelSegment(device); }
   absl::Status CreateSegment(SegmentId segment, Token token, Access mode,
                              const std::vector<KmodRun>& runs) override;
@@ -109,6 +117,9 @@ class SimKmod final : public Kmod {
     std::string name;
     bool software_coherent = false;
     std::shared_ptr<Memory> memory;
+    // Whole pages that were found bad and have not been rewritten by this machine since: no other
+    // list than its own tells it of them.
+    ByteRanges bad;
   };
   struct Segment {
     uint64_t serial = 0;
@@ -129,8 +140,14 @@ class SimKmod final : public Kmod {
   // Null: no access under this handle now.
   const Handle* Live(HandleId handle, Access access) const;
   std::optional<Place> Locate(const Segment& segment, uint64_t line);
+  // Whether some of what is touched there is bad, which the module knows from then on.
+  bool HitsBadMemory(const Place& place, uint64_t lines);
+  // Where the handle's line is; null: SIGBUS.
+  std::optional<Place> Reach(const Handle* handle, uint64_t line);
   absl::Status ReadSegment(SegmentId segment, ByteOffset offset, absl::Span<uint8_t> out);
   absl::Status WriteSegment(SegmentId segment, ByteOffset offset, absl::Span<const uint8_t> bytes);
+  // What was written there, past the caches, is good again.
+  static void Heal(const Place& place, ByteCount length);
   Cache& CacheOf(const DeviceEntry& device);
   void WriteBackSegment(SegmentId segment);
   void WriteBackRun(const KmodRun& run);

@@ -49,7 +49,7 @@ struct PlantedBug {
   std::string name;
   std::vector<std::string> workloads;
   // What the checker says; empty: that an invariant is violated, whichever.
-  std::string says;
+  std::string says = {};
 };
 
 bool IsCaught(const PlantedBug& bug, const RunResult& result) {

@@ -65,6 +65,7 @@ const store::v1::DeviceRecord* Truth::FindDevice(const DeviceId& device) const {
 
 void Truth::Apply(const Transaction& transaction) {
   newest_before_.clear();
+  bad_before_ = bad_;
   moves_.clear();
   moved_to_.clear();
   for (const Mutation& mutation : transaction.mutations) {
@@ -87,6 +88,8 @@ void Truth::ApplyOne(const std::string& key, const std::string* value) {
     ApplyAttachment(rest, value);
   } else if (Consume(rest, keys::kHosts)) {
     if (value != nullptr) ApplyHost(rest, *value);
+  } else if (Consume(rest, keys::kPoison)) {
+    ApplyPoison(rest, value);
   } else if (Consume(rest, keys::kDevices)) {
     if (value != nullptr) devices_[*Uuid::Parse(rest)].ParseFromString(*value);
     bytes_changed_ = true;
@@ -202,6 +205,13 @@ void Truth::ApplyAttachment(const std::string& key, const std::string* value) {
   }
 }
 
+bool Truth::IsHeld(SegmentId segment, const std::string& host, const Token& token) const {
+  const auto grant = grants_.find({segment, host});
+  return grant != grants_.end() && TokenOf(grant->second.grant().token()) == token &&
+         grant->second.grant().state() == v1::GRANT_ACTIVE &&
+         Holds({Writer::Kind::kClient, host, segment, token}, false);
+}
+
 bool Truth::Holds(const Writer& writer, bool write) const {
   const auto grant = grants_.find({writer.segment, writer.host});
   if (grant == grants_.end()) return false;
@@ -277,13 +287,15 @@ void Truth::CheckBytes() {
     units.resize(record.device().capacity_bytes() / kUnit);
     before.resize(units.size());
     if (record.device().state() == v1::DEVICE_LOST || record.device().pool().empty()) continue;
+    Quarantine(device, units);
     for (uint64_t unit = 0; unit < units.size(); ++unit) {
-      if (units[unit] == before[unit]) continue;
-      if (IsSegmentsStill(before[unit], units[unit]) || moved_to_.contains({device, unit}))
-        continue;
+      if (units[unit] == before[unit] || IsSegmentsStill(before[unit], units[unit])) continue;
+      CheckGood(device, unit, units[unit]);
+      if (moved_to_.contains({device, unit})) continue;
       if (units[unit].kind == Owner::Kind::kSegment) {
         CheckZero(device, unit, absl::StrCat("is given to segment ", units[unit].id));
-      } else if (before[unit].kind == Owner::Kind::kScrub &&
+      } else if ((before[unit].kind == Owner::Kind::kScrub ||
+                  before[unit].kind == Owner::Kind::kQuarantine) &&
                  units[unit].kind == Owner::Kind::kNobody) {
         CheckZero(device, unit, "is free");
       } else if (before[unit].kind == Owner::Kind::kSegment &&
@@ -370,6 +382,8 @@ std::string Truth::Describe(const Memory& memory, uint64_t line) const {
       return absl::StrCat(place, ", which is nobody's");
     case Owner::Kind::kSegment:
       return absl::StrCat(place, " of segment ", owner->id);
+    case Owner::Kind::kQuarantine:
+      return absl::StrCat(place, ", which is in quarantine");
     case Owner::Kind::kScrub:
       break;
   }
@@ -443,6 +457,9 @@ std::string Truth::DescribeLeftovers() const {
   for (const auto& [id, record] : scrubs_) {
     absl::StrAppend(&text, " scrub ", id, " of ", record.extents(0).device(), " on \"",
                     record.host(), "\"");
+  }
+  for (const auto& [device, units] : bad_) {
+    absl::StrAppend(&text, " bad ", device.ToString(), " ", units.size());
   }
   for (const auto& [name, record] : hosts_) {
     absl::StrAppend(&text, " host ", name, " ", v1::HostState_Name(record.host().state()));

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -57,16 +58,27 @@ class Truth {
     return attachments_;
   }
   const store::v1::DeviceRecord* FindDevice(const DeviceId& device) const;
+  // Whether the unit has memory that is recorded as bad.
+  bool IsBad(const DeviceId& device, uint64_t unit) const { return Contains(bad_, device, unit); }
+  // Whether the host holds the segment under this token, and nobody wants it back.
+  bool IsHeld(SegmentId segment, const std::string& host, const Token& token) const;
+  bool HasBad(const DeviceId& device) const {
+    return bad_.contains(device) && !bad_.at(device).empty();
+  }
+  // The first unit of the device, from `first` on, that a scrub has or a copy is to fill.
+  std::optional<uint64_t> NextScrubbed(const DeviceId& device, uint64_t first, bool copy) const;
   std::string DescribeLeftovers() const;
 
  private:
   struct Owner {
-    enum class Kind { kNobody, kSegment, kScrub };
+    // kQuarantine: nobody, since memory of it failed.
+    enum class Kind { kNobody, kSegment, kScrub, kQuarantine };
     Kind kind = Kind::kNobody;
     uint64_t id = 0;
 
     friend bool operator==(const Owner&, const Owner&) = default;
   };
+  using BadUnits = std::map<DeviceId, std::set<uint64_t>>;
   // By unit of 2 MiB.
   using Units = std::vector<Owner>;
   struct Move {
@@ -74,16 +86,22 @@ class Truth {
     v1::Segment after;
   };
 
+  static bool Contains(const BadUnits& bad, const DeviceId& device, uint64_t unit);
   void ApplyOne(const std::string& key, const std::string* value);
   void ApplyGrant(const std::string& key, const std::string* value);
   void ApplyScrub(const std::string& key, const std::string* value);
   void ApplySegment(const std::string& key, const std::string* value);
   void ApplyHost(const std::string& id, const std::string& value);
   void ApplyAttachment(const std::string& key, const std::string* value);
+  void ApplyPoison(const std::string& key, const std::string* value);
   void CheckExclusion();
   // Invariant 1, and 5 where the owner of a unit changes.
   void CheckBytes();
   void Take(std::map<DeviceId, Units>& units, const v1::Extent& extent, const Owner& owner);
+  // Of `units`, those with bad memory that nobody has.
+  void Quarantine(const DeviceId& device, Units& units);
+  // A unit with memory that is known to be bad is given to nobody.
+  void CheckGood(const DeviceId& device, uint64_t unit, const Owner& owner);
   void CheckZero(const DeviceId& device, uint64_t unit, const std::string& why);
   // What a segment has at its new place is what it had.
   void CheckMove(const Move& move);
@@ -108,6 +126,9 @@ class Truth {
   std::map<DeviceId, store::v1::DeviceRecord> devices_;
   std::map<std::pair<DeviceId, std::string>, store::v1::AttachmentRecord> attachments_;
   std::map<DeviceId, Units> units_;
+  // The units with bad memory, as recorded; and before the transaction that is being applied.
+  BadUnits bad_;
+  BadUnits bad_before_;
   // Of the transaction that is being applied.
   std::vector<Move> moves_;
   std::set<std::pair<DeviceId, uint64_t>> moved_to_;

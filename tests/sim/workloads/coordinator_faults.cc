@@ -41,8 +41,11 @@ void StartCoordinatorStalls(Cluster& cluster) {
     if (leader == nullptr) return;
     cluster.world().Log(leader->name(), ": stands still");
     leader->Stop();
-    cluster.UndoAfter(cluster.rng().Between(absl::Milliseconds(10), cluster.session_ttl() * 1.5),
-                      [leader] { leader->Continue(); });
+    const absl::Duration time =
+        cluster.rng().Between(absl::Milliseconds(10), cluster.session_ttl() * 1.5);
+    cluster.world().Probe(time < cluster.session_ttl() ? "coordinator stands still"
+                                                       : "coordinator stands still past leases");
+    cluster.UndoAfter(time, [leader] { leader->Continue(); });
   });
 }
 

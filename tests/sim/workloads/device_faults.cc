@@ -47,13 +47,13 @@ void StartDeviceClones(Cluster& cluster) {
     const std::string name = AnySlot(cluster, host);
     if (name.empty()) return;
     const HostSim::Hardware piece = host.hardware().at(name);
-    const std::shared_ptr<Memory> copy = cluster.Copy(*piece.memory);
-    cluster.world().Probe("device is a copy");
     host.Unplug(name);
     const std::string as = cluster.rng().OneIn(2) ? name : NewName(cluster);
     cluster.world().loop.After(cluster.rng().Between(absl::Milliseconds(1), absl::Seconds(4)),
-                               [&cluster, &host, as, copy] {
-                                 if (!cluster.faults_over()) host.Plug(as, copy, false);
+                               [&cluster, &host, as, piece] {
+                                 if (cluster.faults_over()) return;
+                                 cluster.world().Probe("device is a copy");
+                                 host.Plug(as, cluster.Copy(*piece.memory, host), false);
                                });
     cluster.UndoAfter(cluster.rng().Between(absl::Seconds(5), absl::Seconds(20)),
                       [&cluster, &host, as, piece] {

@@ -15,9 +15,22 @@ void StartDaemonStalls(Cluster& cluster) {
   });
 }
 
+void StartDaemonDiskFaults(Cluster& cluster) {
+  cluster.NowAndThen(absl::Seconds(5), [&cluster] {
+    HostSim& host = cluster.AnyHost();
+    host.state_dir_faults.full = cluster.rng().OneIn(2);
+    if (!host.state_dir_faults.full)
+      host.state_dir_faults.fails_one_in = 1 + cluster.rng().Below(3);
+    cluster.UndoAfter(cluster.rng().Between(absl::Milliseconds(10), absl::Seconds(8)),
+                      [&host] { host.state_dir_faults = HostSim::StateDirFaults(); });
+  });
+}
+
 void StartHostCrashes(Cluster& cluster) {
   cluster.NowAndThen(absl::Seconds(12), [&cluster] {
     HostSim& host = cluster.AnyHost();
+    cluster.world().Probe(host.grants_held() > 0 ? "host with segments loses its power"
+                                                 : "host without segments loses its power");
     host.PowerOff();
     cluster.UndoAfter(cluster.rng().Between(absl::Milliseconds(500), cluster.session_ttl() * 2),
                       [&host] { host.PowerOn(); });
@@ -47,10 +60,14 @@ void StartClockDrift(Cluster& cluster) {
       return static_cast<int64_t>(cluster.rng().Below(997)) - 498;
     };
     HostSim& host = cluster.AnyHost();
-    host.SetClockRate(any_rate());
+    const int64_t rate = any_rate();
+    cluster.world().Probe(rate < 0 ? "clock is slow" : "clock is fast");
+    host.SetClockRate(rate);
     if (cluster.rng().OneIn(2)) {
+      cluster.world().Probe("wall clock of a host is set");
       host.clock().StepWall(cluster.rng().Between(-absl::Hours(30), absl::Hours(30)));
     } else {
+      cluster.world().Probe("wall clock of a coordinator is set");
       // Together less than the day for which request ids are kept.
       cluster.coordinators()[0]->clock().StepWall(
           cluster.rng().Between(-absl::Hours(2), absl::Hours(2)));

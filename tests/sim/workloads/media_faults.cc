@@ -46,11 +46,17 @@ void StartDeviceLosses(Cluster& cluster) {
 void StartPoison(Cluster& cluster) {
   cluster.NowAndThen(absl::Seconds(5), [&cluster] {
     PoolDevice& device = cluster.devices()[cluster.rng().Below(cluster.devices().size())];
+    if (cluster.rng().OneIn(2)) {
+      cluster.PoisonWhatIsFilled(device, cluster.rng().OneIn(2), absl::Seconds(2));
+      return;
+    }
     const uint64_t units = device.memory->size().value() / kExtentUnit.value();
     // Not where labels are.
     const uint64_t unit = 1 + cluster.rng().Below(units - 2);
-    device.memory->Poison(unit * kLinesPerUnit + cluster.rng().Below(4) * 8191);
-    cluster.world().Probe("memory turned bad");
+    cluster.Poison(device, unit * kLinesPerUnit + cluster.rng().Below(4) * 8191);
+  });
+  cluster.NowAndThen(absl::Seconds(8), [&cluster] {
+    cluster.ClearPoison(cluster.devices()[cluster.rng().Below(cluster.devices().size())]);
   });
 }
 

@@ -25,6 +25,8 @@ void StartStoreCuts(Cluster& cluster);
 void StartDaemonCrashes(Cluster& cluster);
 // weftd stands still, for up to more than its lease. The kernel does not.
 void StartDaemonStalls(Cluster& cluster);
+// The disk with weftd's state directory is full, or has errors.
+void StartDaemonDiskFaults(Cluster& cluster);
 // A machine loses its power and boots again.
 void StartHostCrashes(Cluster& cluster);
 // A machine stands still as a whole.
@@ -47,7 +49,7 @@ void StartDeviceClones(Cluster& cluster);
 void StartDeviceLosses(Cluster& cluster);
 // A device is drained for a while: what it has is copied to the other.
 void StartDeviceDrains(Cluster& cluster);
-// Lines of memory turn bad.
+// Lines of memory turn bad, and an administrator has them zeroed and used again.
 void StartPoison(Cluster& cluster);
 
 }  // namespace weft::sim
