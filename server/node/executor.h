@@ -9,14 +9,15 @@
 namespace weft {
 
 // Runs tasks one at a time, in the order of their times; tasks of one time in the order in
-// which they came. Thread-safe: any thread may post.
+// which they came. So none is late for what is posted after it was due: a flood of tasks holds
+// up no timer. Thread-safe: any thread may post.
 class Executor {
  public:
   using Task = absl::AnyInvocable<void()>;
 
   virtual ~Executor() = default;
 
-  // Runs `task` as soon as those posted before are done. Never runs it before returning.
+  // Runs `task` as of now. Never runs it before returning.
   virtual void Post(Task task) = 0;
   // Runs `task` at `when` or soon after. There is no taking it back: a task looks whether
   // it is still wanted.

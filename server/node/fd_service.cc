@@ -10,6 +10,8 @@
 namespace weft {
 namespace {
 
+constexpr absl::Duration kQuiet = absl::Seconds(1);
+
 const char* OperationOf(const v1::ClientMessage& message) {
   switch (message.message_case()) {
     case v1::ClientMessage::kHello:
@@ -37,58 +39,108 @@ v1::FdError ToFdError(const absl::Status& status) {
 }  // namespace
 
 void FdService::OnConnected(ConnectionId connection, const PeerCredentials& peer) {
-  unseen_[connection] = std::make_shared<std::atomic<size_t>>(0);
-  executor_.Post([this, connection, peer] {
-    Client& client = clients_[connection];
-    client.peer = peer;
-    client.principal = absl::StrCat("uid:", peer.uid, "@", options_.host_id);
-    metrics_.SetClients(clients_.size());
-  });
+  if (inbox_.Connect(connection, peer)) return;
+  const absl::Status status =
+      MakeError(absl::StatusCode::kResourceExhausted, v1::OVERLOADED,
+                absl::StrCat("user ", peer.uid,
+                             " has as many connections to weftd as it leaves to other users: end "
+                             "some programs that use Weft"));
+  metrics_.RecordClientCall("connect", status, absl::ZeroDuration());
+  v1::ServerMessage refusal;
+  *refusal.mutable_error() = ToFdError(status);
+  server_.Send(connection, refusal.SerializeAsString(), {});
+  server_.Close(connection);
 }
 
 void FdService::OnPacket(ConnectionId connection, std::string packet) {
-  const std::shared_ptr<std::atomic<size_t>> unseen = unseen_.at(connection);
-  if (*unseen >= options_.max_unseen) {
-    server_.Close(connection);
-    return;
-  }
-  ++*unseen;
-  executor_.Post([this, connection, unseen, packet = std::move(packet)] {
-    --*unseen;
-    Handle(connection, packet);
-  });
+  if (!inbox_.Add(connection, std::move(packet))) server_.Close(connection);
+  Wake();
 }
 
 void FdService::OnClosed(ConnectionId connection) {
-  unseen_.erase(connection);
-  executor_.Post([this, connection] {
-    const auto it = clients_.find(connection);
-    tickets_.Revoke(it->second.ticket);
-    clients_.erase(it);
+  inbox_.Close(connection);
+  Wake();
+}
+
+void FdService::Wake() {
+  if (!awake_.exchange(true)) executor_.Post([this] { TakeUp(); });
+}
+
+void FdService::TakeUp() {
+  const std::optional<FdEvent> event = inbox_.Next();
+  if (event) {
+    Handle(*event);
+    executor_.Post([this] { TakeUp(); });
+    return;
+  }
+  awake_ = false;
+  if (!inbox_.empty()) Wake();  // it came just now, and was told that the executor is awake
+}
+
+void FdService::Handle(const FdEvent& event) {
+  if (!event.packet) {
+    Forget(event.connection);
+    return;
+  }
+  const auto [it, is_new] = clients_.try_emplace(event.connection);
+  if (is_new) {
+    it->second.peer = event.peer;
+    it->second.principal = absl::StrCat("uid:", event.peer.uid, "@", options_.host_id);
     metrics_.SetClients(clients_.size());
-    keeper_->Disconnect(connection);
-  });
+  }
+  Hear(event.connection, it->second, *event.packet);
+}
+
+void FdService::Forget(ConnectionId connection) {
+  const auto it = clients_.find(connection);
+  if (it == clients_.end()) return;  // it never said anything
+  tickets_.Revoke(it->second.ticket);
+  clients_.erase(it);
+  metrics_.SetClients(clients_.size());
+  keeper_->Disconnect(connection);
 }
 
 void FdService::Notify(ConnectionId connection, const v1::ServerMessage& notice) {
   server_.Send(connection, notice.SerializeAsString(), {});
 }
 
-void FdService::Handle(ConnectionId connection, const std::string& packet) {
-  Client& client = clients_.at(connection);
+void FdService::Hear(ConnectionId connection, Client& client, const std::string& packet) {
   v1::ClientMessage message;
-  const bool parsed = message.ParseFromString(packet);
-  const Request request{connection, message.sequence(), OperationOf(message), clock_.BootNow()};
+  if (!message.ParseFromString(packet)) {
+    Drop(connection, client, "sent garbage");
+    return;
+  }
+  message.DiscardUnknownFields();  // a request is kept while it is under way
+  Request request{connection, message.sequence(), OperationOf(message), clock_.BootNow(), ""};
   const bool greeted = !client.ticket.empty();
-  if (!parsed || request.sequence == 0 || request.operation.empty() ||
-      message.has_hello() == greeted || client.unanswered >= options_.max_unanswered) {
-    spdlog::warn("client_dropped principal={} pid={} why=\"{}\"", client.principal, client.peer.pid,
-                 parsed ? "broke the protocol" : "sent garbage");
-    server_.Close(connection);
+  if (request.sequence == 0 || request.operation.empty() || message.has_hello() == greeted ||
+      client.unanswered >= options_.max_unanswered) {
+    Drop(connection, client, "broke the protocol");
     return;
   }
   ++client.unanswered;
+  if (message.has_open() || message.has_refresh()) {
+    if (!acquires_.Take(client.principal)) {
+      Answer(request,
+             MakeError(absl::StatusCode::kResourceExhausted, v1::OVERLOADED,
+                       absl::StrCat(client.principal,
+                                    " has as many segments being opened as it "
+                                    "leaves to other users: try again")),
+             {});
+      return;
+    }
+    request.acquirer = client.principal;
+  }
   Dispatch(request, client, std::move(message));
+}
+
+void FdService::Drop(ConnectionId connection, const Client& client, const char* why) {
+  server_.Close(connection);
+  const BootTime now = clock_.BootNow();
+  if (now < quiet_until_) return;  // clients do not fill the log
+  quiet_until_ = now + kQuiet;
+  spdlog::warn("client_dropped principal={} pid={} why=\"{}\"", client.principal, client.peer.pid,
+               why);
 }
 
 void FdService::Dispatch(const Request& request, Client& client, v1::ClientMessage message) {
@@ -144,8 +196,8 @@ void FdService::Greet(const Request& request, Client& client, const v1::Hello& h
   welcome.set_host_id(options_.host_id);
   welcome.set_principal(client.principal);
   welcome.set_grpc_address(options_.grpc_address);
-  for (const v1::HandleState& claim : hello.handles()) {
-    if (!keeper_->Adopt(request.connection, claim)) welcome.add_stale(claim.handle_id());
+  for (const uint64_t id : keeper_->Adopt(request.connection, client.principal, hello.handles())) {
+    welcome.add_stale(id);
   }
   Answer(request, absl::OkStatus(), std::move(answer));
 }
@@ -153,6 +205,7 @@ void FdService::Greet(const Request& request, Client& client, const v1::Hello& h
 void FdService::Answer(const Request& request, const absl::Status& status,
                        v1::ServerMessage message, std::vector<UniqueFd> fds) {
   metrics_.RecordClientCall(request.operation, status, clock_.BootNow() - request.arrived);
+  if (!request.acquirer.empty()) acquires_.Return(request.acquirer);
   const auto it = clients_.find(request.connection);
   if (it == clients_.end()) {
     // It left without waiting: a handle made for it since is nobody's.

@@ -5,13 +5,14 @@
 
 #include <atomic>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "proto/weft/v1/node.pb.h"
+#include "server/core/shares.h"
 #include "server/node/executor.h"
+#include "server/node/fd_inbox.h"
 #include "server/node/grant_keeper.h"
 #include "server/node/node_metrics.h"
 #include "server/node/tickets.h"
@@ -28,12 +29,14 @@ struct FdServiceOptions {
   // `unix:<path>` of the gRPC socket.
   std::string grpc_address;
   size_t max_unanswered = 64;
-  // Packets of one connection that the executor has not seen; one more ends it.
-  size_t max_unseen = 256;
+  // Opens and refreshes under way, of all users, who have a share each.
+  size_t max_acquires = 4096;
+  FdInboxOptions inbox;
 };
 
 // The PacketHandler half may be called by any one thread; everything else, what it leads to
-// included, happens on the executor.
+// included, happens on the executor, where at most one packet waits at a time: clients, however
+// many and whatever they send, keep it from nothing else.
 class FdService final : public PacketHandler {
  public:
   FdService(FdServiceOptions options, Executor& executor, Clock& clock, PacketServer& server,
@@ -43,7 +46,9 @@ class FdService final : public PacketHandler {
         clock_(clock),
         server_(server),
         tickets_(tickets),
-        metrics_(metrics) {}
+        metrics_(metrics),
+        inbox_(options_.inbox),
+        acquires_(options_.max_acquires) {}
 
   // To be called before the server runs.
   void SetKeeper(GrantKeeper& keeper) { keeper_ = &keeper; }
@@ -69,9 +74,17 @@ class FdService final : public PacketHandler {
     uint64_t sequence = 0;
     std::string operation;
     BootTime arrived;
+    // Has a share of acquires_; empty: has none.
+    std::string acquirer;
   };
 
-  void Handle(ConnectionId connection, const std::string& packet);
+  // Has the executor take packets up, one after another, until there is none.
+  void Wake();
+  void TakeUp();
+  void Handle(const FdEvent& event);
+  void Forget(ConnectionId connection);
+  void Hear(ConnectionId connection, Client& client, const std::string& packet);
+  void Drop(ConnectionId connection, const Client& client, const char* why);
   void Dispatch(const Request& request, Client& client, v1::ClientMessage message);
   void Greet(const Request& request, Client& client, const v1::Hello& hello);
   // Sends the reply, unless the client is gone.
@@ -85,10 +98,14 @@ class FdService final : public PacketHandler {
   Tickets& tickets_;
   NodeMetrics& metrics_;
   GrantKeeper* keeper_ = nullptr;
+  FdInbox inbox_;
+  // TakeUp is posted.
+  std::atomic<bool> awake_ = false;
+  // Those who have said something.
   std::map<ConnectionId, Client> clients_;
-
-  // The PacketHandler half's: packets that the executor has not seen.
-  std::map<ConnectionId, std::shared_ptr<std::atomic<size_t>>> unseen_;
+  Shares acquires_;
+  // Until then no more clients that are dropped are logged.
+  BootTime quiet_until_ = BootTime::InfinitePast();
 };
 
 }  // namespace weft

@@ -86,6 +86,12 @@ class FdServiceTest : public testing::Test {
     service_.OnConnected(kClient, {.pid = 10, .uid = 1000, .gid = 1000});
   }
 
+  std::string HelloPacket() {
+    v1::ClientMessage message;
+    message.set_sequence(++sequence_);
+    message.mutable_hello()->set_protocol_version(1);
+    return message.SerializeAsString();
+  }
   void Say(v1::ClientMessage message, ConnectionId connection = kClient) {
     message.set_sequence(++sequence_);
     service_.OnPacket(connection, message.SerializeAsString());
@@ -154,7 +160,11 @@ class FdServiceTest : public testing::Test {
   NodeMetrics metrics_{clock_};
   Tickets tickets_{random_};
   absl::Status no_session_;
-  FdService service_{{.host_id = "h", .grpc_address = "unix:/x", .max_unanswered = 3},
+  FdService service_{{.host_id = "h",
+                      .grpc_address = "unix:/x",
+                      .max_unanswered = 3,
+                      .max_acquires = 5,
+                      .inbox = {.max_connections = 8}},
                      executor_,
                      clock_,
                      packets_,
@@ -459,10 +469,62 @@ TEST_F(FdServiceTest, APoisonedSegmentIsOpenedOnlyByWhomItIsNoSurprise) {
 
 TEST_F(FdServiceTest, AClientThatFloodsIsDisconnectedAndOthersAreNot) {
   service_.OnConnected(6, {});
-  for (int i = 0; i < 1000 && packets_.closed.empty(); ++i) service_.OnPacket(6, "packet");
+  for (int i = 0; i < 10'000 && packets_.closed.empty(); ++i) service_.OnPacket(6, "packet");
   EXPECT_EQ(packets_.closed, std::set<ConnectionId>{6});
   Hello();
   EXPECT_TRUE(last().has_welcome());
+}
+
+// However much clients have sent, the executor has one packet of it at a time.
+TEST_F(FdServiceTest, ClientsHoldUpNoTimer) {
+  size_t heard = 0;
+  service_.OnPacket(kClient, HelloPacket());
+  for (uint32_t uid = 1; uid <= 6; ++uid) {
+    service_.OnConnected(10 + uid, {.pid = 1, .uid = uid});
+    service_.OnPacket(10 + uid, HelloPacket());
+  }
+  executor_.Post([&] { heard = packets_.sent.size(); });
+  executor_.Run();
+  EXPECT_EQ(packets_.sent.size(), 7u);
+  EXPECT_EQ(heard, 1u);
+}
+
+TEST_F(FdServiceTest, AConnectionBeyondItsUsersShareIsToldSoAndOthersAreWelcome) {
+  // kClient has one of 8.
+  for (ConnectionId id = 10; id < 14; ++id) service_.OnConnected(id, {.pid = 1, .uid = 7});
+  EXPECT_TRUE(packets_.closed.empty());
+  service_.OnConnected(14, {.pid = 1, .uid = 7});
+  EXPECT_EQ(packets_.closed, std::set<ConnectionId>{14});
+  EXPECT_EQ(last(14).sequence(), 0u);
+  EXPECT_EQ(last(14).error().reason(), "OVERLOADED");
+  service_.OnClosed(14);
+  service_.OnConnected(15, {.pid = 1, .uid = 8});
+  Hello(15);
+  EXPECT_TRUE(last(15).has_welcome());
+  for (const ConnectionId id : {10, 11}) service_.OnClosed(id);
+  executor_.Run();
+  service_.OnConnected(16, {.pid = 1, .uid = 7});
+  Hello(16);
+  EXPECT_TRUE(last(16).has_welcome());
+}
+
+TEST_F(FdServiceTest, AnOpenBeyondItsUsersShareIsToldToComeLater) {
+  Hello();
+  for (int i = 0; i < 3; ++i) Open();
+  EXPECT_EQ(transport_.acquires.size(), 3u);
+  service_.OnConnected(6, {.pid = 1, .uid = 1000});
+  Hello(6);
+  Open(v1::READ_WRITE, 6);
+  EXPECT_EQ(last(6).error().reason(), "OVERLOADED");
+  EXPECT_EQ(last(6).error().code(), static_cast<int>(absl::StatusCode::kResourceExhausted));
+  service_.OnConnected(7, {.pid = 1, .uid = 7});
+  Hello(7);
+  Open(v1::READ_WRITE, 7);
+  EXPECT_EQ(transport_.acquires.size(), 4u);
+  Grant(Granted());
+  Grant(Granted());
+  Open(v1::READ_WRITE, 6);
+  EXPECT_EQ(transport_.acquires.size(), 3u);
 }
 
 }  // namespace

@@ -9,10 +9,14 @@
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "server/core/errors.h"
+#include "server/core/names.h"
 #include "server/node/grant_keeper.h"
 
 namespace weft {
 namespace {
+
+// As Register allows.
+constexpr int kMaxDevices = 1024;
 
 // What a session that is over means to a client: try again, the daemon will have another.
 absl::Status ForClient(const absl::Status& status) {
@@ -50,6 +54,13 @@ absl::Status CheckWanted(const v1::OpenRequest& request, const v1::Segment& segm
                    expected.segment_id(), " of generation ", expected.generation()));
 }
 
+// A request is kept while it is under way.
+absl::Status CheckDevices(int devices) {
+  if (devices <= kMaxDevices) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT,
+                   absl::StrCat(devices, " devices are named: a host has at most ", kMaxDevices));
+}
+
 }  // namespace
 
 void GrantKeeper::Acquire::Fail(const absl::Status& status) {
@@ -70,8 +81,11 @@ void GrantKeeper::Open(ConnectionId connection, const std::string& principal,
   acquire->mode = request.mode() == v1::ACCESS_MODE_UNSPECIFIED ? v1::READ_ONLY : request.mode();
   acquire->open = std::move(request);
   acquire->open_reply = std::move(reply);
-  if (absl::Status s = table_.CheckQuota(connection); !s.ok()) {
-    acquire->Fail(s);
+  absl::Status status = ParseSegmentName(acquire->segment).status();
+  if (status.ok()) status = CheckDevices(acquire->open.expected().devices_size());
+  if (status.ok()) status = table_.CheckQuota(connection, principal);
+  if (!status.ok()) {
+    acquire->Fail(status);
     return;
   }
   StartAcquire(std::move(acquire));
@@ -92,6 +106,10 @@ void GrantKeeper::Refresh(ConnectionId connection, const std::string& principal,
   acquire->segment = table_.Find(handle->segment)->grant().segment();
   acquire->mode = handle->mode;
   acquire->refresh = std::move(request);
+  if (absl::Status s = CheckDevices(acquire->refresh.devices_size()); !s.ok()) {
+    acquire->Fail(s);
+    return;
+  }
   StartAcquire(std::move(acquire));
 }
 
@@ -195,7 +213,9 @@ void GrantKeeper::FinishOpen(Acquire& acquire, HandleFiles files) {
   }
   const uint64_t handle_id = ++last_handle_;
   const HandleKey key{acquire.connection, handle_id};
-  if (absl::Status s = table_.AddHandle(key, SegmentId(segment.id()), acquire.mode); !s.ok()) {
+  if (absl::Status s =
+          table_.AddHandle(key, acquire.principal, SegmentId(segment.id()), acquire.mode);
+      !s.ok()) {
     acquire.Fail(s);
     return;
   }

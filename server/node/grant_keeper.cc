@@ -43,10 +43,16 @@ void GrantKeeper::Close(ConnectionId connection, uint64_t handle_id,
   Reconcile();
 }
 
-bool GrantKeeper::Adopt(ConnectionId connection, const v1::HandleState& claim) {
-  const bool adopted = table_.Adopt({connection, claim.handle_id()}, claim);
+std::vector<uint64_t> GrantKeeper::Adopt(
+    ConnectionId connection, const std::string& principal,
+    const google::protobuf::RepeatedPtrField<v1::HandleState>& claims) {
+  std::vector<uint64_t> stale;
+  for (const v1::HandleState& claim : claims) {
+    const uint64_t id = claim.handle_id();
+    if (!table_.Adopt({connection, id}, principal, claim)) stale.push_back(id);
+  }
   Reconcile();
-  return adopted;
+  return stale;
 }
 
 void GrantKeeper::Disconnect(ConnectionId connection) {
@@ -116,11 +122,12 @@ void GrantKeeper::Reconcile() {
   const GrantActions actions = table_.Reconcile(deps_.clock.BootNow());
   for (const GrantActions::Notice& notice : actions.notices) TellToLetGo(notice);
   for (const auto& [handle, segment] : actions.poisoned) TellOfBadMemory(handle, segment);
-  if (!actions.inspect.empty()) Inspect(actions.inspect);
+  to_inspect_.insert(actions.inspect.begin(), actions.inspect.end());
+  if (!inspecting_ && !to_inspect_.empty()) Inspect();
   for (const SegmentId segment : actions.take_back) TakeBack(segment);
   for (const SegmentId segment : actions.release) Release(segment);
   WakeAt(actions.next);
-  Settle();
+  Settle(actions);
   deps_.metrics.SetGrants(table_.grants(), table_.handles());
 }
 
@@ -140,14 +147,23 @@ void GrantKeeper::TellOfBadMemory(const HandleKey& handle, SegmentId segment) {
   notice_(handle.connection, message);
 }
 
-void GrantKeeper::Inspect(const std::vector<SegmentId>& segments) {
+void GrantKeeper::Inspect() {
+  inspecting_ = true;
+  std::vector<SegmentId> segments;
   std::vector<v1::GrantAssignment> grants;
-  for (const SegmentId segment : segments) grants.push_back(*table_.Find(segment));
+  for (const SegmentId segment : std::exchange(to_inspect_, {})) {
+    const v1::GrantAssignment* const grant = table_.Find(segment);
+    if (grant == nullptr) continue;  // gone since
+    segments.push_back(segment);
+    grants.push_back(*grant);
+  }
   deps_.blocking.Post([this, segments, grants = std::move(grants)] {
     absl::StatusOr<std::set<SegmentId>> in_use = deps_.backend.FindInUse(grants);
     deps_.executor.Post([this, segments, in_use = std::move(in_use)] {
+      inspecting_ = false;
       if (!in_use.ok()) spdlog::warn("inspection_failed error=\"{}\"", Text(in_use.status()));
       for (const SegmentId segment : segments) {
+        if (to_inspect_.contains(segment)) continue;  // granted anew since
         const bool used = !in_use.ok() || in_use->contains(segment);
         if (used && said_in_use_.insert(segment).second) {
           spdlog::info("segment_still_mapped segment_id={}", segment.value());
@@ -215,24 +231,18 @@ void GrantKeeper::OnReleased(SegmentId segment, const v1::Token& token,
 }
 
 // Answers closers, and goes on with opens, that nothing is under way for any more.
-void GrantKeeper::Settle() {
+void GrantKeeper::Settle(const GrantActions& actions) {
   std::vector<absl::AnyInvocable<void()>> closers;
-  for (auto it = waiting_closes_.begin(); it != waiting_closes_.end();) {
-    if (table_.IsSettling(it->first)) {
-      ++it;
-    } else {
-      closers.push_back(std::move(it->second));
-      it = waiting_closes_.erase(it);
-    }
+  for (const SegmentId segment : actions.settled) {
+    const auto [first, last] = waiting_closes_.equal_range(segment);
+    for (auto it = first; it != last; ++it) closers.push_back(std::move(it->second));
+    waiting_closes_.erase(first, last);
   }
   std::vector<AcquirePtr> opens;
-  for (auto it = waiting_opens_.begin(); it != waiting_opens_.end();) {
-    if (table_.IsReleasing(it->first)) {
-      ++it;
-    } else {
-      opens.push_back(std::move(it->second));
-      it = waiting_opens_.erase(it);
-    }
+  for (const std::string& name : actions.acquirable) {
+    const auto [first, last] = waiting_opens_.equal_range(name);
+    for (auto it = first; it != last; ++it) opens.push_back(std::move(it->second));
+    waiting_opens_.erase(first, last);
   }
   for (auto& closer : closers) closer();
   for (AcquirePtr& open : opens) StartAcquire(std::move(open));

@@ -73,7 +73,9 @@ class GrantKeeper {
                Reply<v1::RefreshReply> reply);
   // `done` once the coordinator knows, or cannot be told now.
   void Close(ConnectionId connection, uint64_t handle_id, absl::AnyInvocable<void()> done);
-  bool Adopt(ConnectionId connection, const v1::HandleState& claim);
+  // The ids of those that are gone.
+  std::vector<uint64_t> Adopt(ConnectionId connection, const std::string& principal,
+                              const google::protobuf::RepeatedPtrField<v1::HandleState>& claims);
   void Disconnect(ConnectionId connection);
 
   // ---- For the session
@@ -116,12 +118,12 @@ class GrantKeeper {
   void Reconcile();
   void TellToLetGo(const GrantActions::Notice& notice);
   void TellOfBadMemory(const HandleKey& handle, SegmentId segment);
-  void Inspect(const std::vector<SegmentId>& segments);
+  void Inspect();
   void TakeBack(SegmentId segment);
   void Release(SegmentId segment);
   void CallRelease(const v1::Grant& grant);
   void OnReleased(SegmentId segment, const v1::Token& token, const absl::Status& status);
-  void Settle();
+  void Settle(const GrantActions& actions);
   void WakeAt(BootTime when);
   void Prepare(const v1::GrantAssignment& grant);
 
@@ -132,6 +134,9 @@ class GrantKeeper {
   uint64_t last_handle_;
   // How often DistrustAcquires was called.
   uint64_t trusted_ = 0;
+  // To be inspected together, once the inspection under way is over: each may look through /proc.
+  std::set<SegmentId> to_inspect_;
+  bool inspecting_ = false;
   // Segments that were said to be still mapped, so that it is said once.
   std::set<SegmentId> said_in_use_;
   BootTime wake_at_ = BootTime::InfiniteFuture();

@@ -81,7 +81,7 @@ GrantTable::Gone GrantTable::Apply(const v1::Assignments& assignments) {
     const auto it = grants_.find(id);
     if (it == grants_.end() || it->second.revision > assignments.revision()) continue;
     for (const HandleKey& key : it->second.handles) {
-      handles_.erase(key);
+      Erase(key);
       gone.handles.push_back(key);
     }
     gone.grants.push_back(it->second.assignment);
@@ -95,7 +95,11 @@ void GrantTable::StartReleasing(HostGrant& grant) {
 }
 
 void GrantTable::Forget(Grants::iterator it) {
-  if (it->second.releasing) releasing_.erase(releasing_.find(it->second.name()));
+  Touch(it->first);
+  if (it->second.releasing) {
+    releasing_.erase(releasing_.find(it->second.name()));
+    released_.push_back(it->second.name());
+  }
   by_name_.erase({it->second.name(), it->first});
   grants_.erase(it);
 }
@@ -155,7 +159,7 @@ void GrantTable::EndAcquire(const std::string& segment) {
   }
 }
 
-absl::Status GrantTable::CheckQuota(ConnectionId connection) const {
+absl::Status GrantTable::CheckQuota(ConnectionId connection, const std::string& user) const {
   const auto first = handles_.lower_bound({connection, 0});
   const auto last = handles_.lower_bound({connection + 1, 0});
   const auto of_client = static_cast<size_t>(std::distance(first, last));
@@ -164,24 +168,26 @@ absl::Status GrantTable::CheckQuota(ConnectionId connection) const {
                      absl::StrCat("this client has ", of_client,
                                   " handles, the most a client can have: close some"));
   }
-  if (handles_.size() >= options_.max_handles) {
-    return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
-                     absl::StrCat("the clients of this host have ", handles_.size(),
-                                  " handles, the most a host can have"));
-  }
-  return absl::OkStatus();
+  if (shares_.MayTake(user)) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
+                   absl::StrCat(user,
+                                " has as many handles as it leaves to other users of this "
+                                "host, which has ",
+                                handles_.size(), ": close some"));
 }
 
-absl::Status GrantTable::AddHandle(const HandleKey& key, SegmentId segment, v1::AccessMode mode) {
+absl::Status GrantTable::AddHandle(const HandleKey& key, const std::string& user, SegmentId segment,
+                                   v1::AccessMode mode) {
   const auto it = grants_.find(segment);
   if (it == grants_.end() || it->second.revoking() || it->second.releasing) {
     return MakeError(absl::StatusCode::kFailedPrecondition, v1::STALE_TOKEN,
                      absl::StrCat("the grant of segment ", segment.value(),
                                   " was taken back while it was being opened"));
   }
-  if (absl::Status s = CheckQuota(key.connection); !s.ok()) return s;
+  if (absl::Status s = CheckQuota(key.connection, user); !s.ok()) return s;
   HostGrant& grant = it->second;
-  WEFT_CHECK(handles_.emplace(key, Handle{segment, mode}).second, key.id);
+  shares_.Take(user);
+  WEFT_CHECK(handles_.emplace(key, Handle{segment, user, mode}).second, key.id);
   grant.handles.insert(key);
   grant.proved_free = false;
   ++grant.opens;
@@ -189,10 +195,11 @@ absl::Status GrantTable::AddHandle(const HandleKey& key, SegmentId segment, v1::
   return absl::OkStatus();
 }
 
-bool GrantTable::Adopt(const HandleKey& key, const v1::HandleState& claim) {
+bool GrantTable::Adopt(const HandleKey& key, const std::string& user,
+                       const v1::HandleState& claim) {
   const SegmentId segment(claim.segment_id());
   const auto it = grants_.find(segment);
-  if (it == grants_.end() || handles_.contains(key) || !CheckQuota(key.connection).ok()) {
+  if (it == grants_.end() || handles_.contains(key) || !CheckQuota(key.connection, user).ok()) {
     return false;
   }
   HostGrant& grant = it->second;
@@ -202,7 +209,8 @@ bool GrantTable::Adopt(const HandleKey& key, const v1::HandleState& claim) {
                     claim.segment() == proto.segment() && claim.mode() <= proto.mode() &&
                     !grant.releasing;
   if (!same) return false;
-  handles_.emplace(key, Handle{segment, claim.mode()});
+  shares_.Take(user);
+  handles_.emplace(key, Handle{segment, user, claim.mode()});
   grant.handles.insert(key);
   grant.proved_free = false;
   ++grant.opens;
@@ -219,6 +227,12 @@ void GrantTable::Remove(const HandleKey& key) {
   const auto it = handles_.find(key);
   grants_.at(it->second.segment).handles.erase(key);
   Touch(it->second.segment);
+  Erase(key);
+}
+
+void GrantTable::Erase(const HandleKey& key) {
+  const auto it = handles_.find(key);
+  shares_.Return(it->second.user);
   handles_.erase(it);
 }
 
@@ -243,9 +257,14 @@ GrantActions GrantTable::Reconcile(BootTime now) {
   }
   for (const SegmentId segment : std::exchange(dirty_, {})) {
     const auto it = grants_.find(segment);
-    if (it == grants_.end()) continue;
-    TellOfBadMemory(segment, it->second, actions);
-    Decide(segment, it->second, now, actions);
+    if (it != grants_.end()) {
+      TellOfBadMemory(segment, it->second, actions);
+      Decide(segment, it->second, now, actions);
+    }
+    if (!IsSettling(segment)) actions.settled.push_back(segment);
+  }
+  for (std::string& name : std::exchange(released_, {})) {
+    if (!IsReleasing(name)) actions.acquirable.push_back(std::move(name));
   }
   if (!timers_.empty()) actions.next = timers_.begin()->first;
   return actions;
@@ -325,7 +344,7 @@ void GrantTable::Inspected(SegmentId segment, bool in_use, BootTime now) {
     return;
   }
   // Handles that are left were taken back: their clients were told.
-  for (const HandleKey& key : std::exchange(grant.handles, {})) handles_.erase(key);
+  for (const HandleKey& key : std::exchange(grant.handles, {})) Erase(key);
   grant.proved_free = true;
   grant.in_doubt = false;
   grant.not_before = BootTime::InfinitePast();

@@ -17,6 +17,7 @@
 #include "proto/weft/v1/grant.pb.h"
 #include "proto/weft/v1/node.pb.h"
 #include "proto/weft/v1/session.pb.h"
+#include "server/core/shares.h"
 #include "server/core/types.h"
 #include "server/platform/clock.h"
 #include "server/platform/packet_server.h"
@@ -33,6 +34,8 @@ struct HandleKey {
 
 struct Handle {
   SegmentId segment;
+  // Whose it is.
+  std::string user;
   v1::AccessMode mode = v1::READ_ONLY;
   // The client has been told to let go.
   bool notified = false;
@@ -41,6 +44,7 @@ struct Handle {
 };
 
 struct GrantTableOptions {
+  // Of all users, who have a share each.
   size_t max_handles = 65'536;
   size_t max_handles_per_client = 1'024;
   // How long a grant waits for a client that claims it, after the daemon started or the
@@ -69,6 +73,10 @@ struct GrantActions {
   std::vector<SegmentId> take_back;
   // Tell the coordinator that nothing here maps the segment.
   std::vector<SegmentId> release;
+  // Of those something was done about, the ones that are not IsSettling.
+  std::vector<SegmentId> settled;
+  // Of which a release has ended, and none is under way.
+  std::vector<std::string> acquirable;
   // When to ask again, if nothing happens before.
   BootTime next = BootTime::InfiniteFuture();
 };
@@ -78,7 +86,8 @@ struct GrantActions {
 // that nothing is mapped. Not thread-safe.
 class GrantTable {
  public:
-  explicit GrantTable(GrantTableOptions options) : options_(options) {}
+  explicit GrantTable(GrantTableOptions options)
+      : options_(options), shares_(options.max_handles) {}
 
   // ---- The coordinator's side
 
@@ -116,11 +125,12 @@ class GrantTable {
   bool IsReleasing(const std::string& segment) const { return releasing_.contains(segment); }
 
   // RESOURCE_EXHAUSTED QUOTA.
-  absl::Status CheckQuota(ConnectionId connection) const;
+  absl::Status CheckQuota(ConnectionId connection, const std::string& user) const;
   // FAILED_PRECONDITION STALE_TOKEN if the grant is gone or being taken back; CheckQuota.
-  absl::Status AddHandle(const HandleKey& key, SegmentId segment, v1::AccessMode mode);
+  absl::Status AddHandle(const HandleKey& key, const std::string& user, SegmentId segment,
+                         v1::AccessMode mode);
   // A client claims a handle from before the daemon restarted. False: its grant is gone.
-  bool Adopt(const HandleKey& key, const v1::HandleState& claim);
+  bool Adopt(const HandleKey& key, const std::string& user, const v1::HandleState& claim);
   const Handle* FindHandle(const HandleKey& key) const;
   // The client says that it has unmapped and closed it. Unknown: nothing.
   void CloseHandle(const HandleKey& key);
@@ -186,6 +196,8 @@ class GrantTable {
   void StartReleasing(HostGrant& grant);
   void Forget(Grants::iterator it);
   void Remove(const HandleKey& key);
+  // Of the handles alone.
+  void Erase(const HandleKey& key);
   void TellOfBadMemory(SegmentId segment, const HostGrant& grant, GrantActions& actions);
   void Decide(SegmentId segment, HostGrant& grant, BootTime now, GrantActions& actions);
   void DecideUsed(SegmentId segment, HostGrant& grant, BootTime now, GrantActions& actions);
@@ -202,9 +214,12 @@ class GrantTable {
   // The coordinator's name for the assignment.
   std::map<std::string, SegmentId> by_key_;
   std::map<HandleKey, Handle> handles_;
+  Shares shares_;
   // By segment name.
   std::map<std::string, int> acquiring_;
   std::multiset<std::string> releasing_;
+  // Names of grants that were being released and are gone; for Reconcile.
+  std::vector<std::string> released_;
   // Grants to decide about, now and at a time.
   std::set<SegmentId> dirty_;
   std::set<std::pair<BootTime, SegmentId>> timers_;

@@ -66,10 +66,10 @@ class GrantTableTest : public testing::Test {
   }
 
   // As GrantKeeper does for a client.
-  void Open(const HandleKey& key, uint64_t revision = 5) {
+  void Open(const HandleKey& key, uint64_t revision = 5, const std::string& user = "user") {
     table_.BeginAcquire(kName);
     ASSERT_TRUE(table_.Acquired(Granted(revision)));
-    ASSERT_TRUE(table_.AddHandle(key, kSegment, v1::READ_WRITE).ok());
+    ASSERT_TRUE(table_.AddHandle(key, user, kSegment, v1::READ_WRITE).ok());
     table_.EndAcquire(kName);
   }
 
@@ -103,9 +103,13 @@ TEST_F(GrantTableTest, TheLastCloseReleasesTheGrantAtTheClientsWord) {
   EXPECT_EQ(actions.release, Segments{kSegment});
   EXPECT_TRUE(actions.inspect.empty());
   EXPECT_TRUE(table_.IsSettling(kSegment));
+  EXPECT_TRUE(actions.settled.empty());
   EndRelease(true);
   EXPECT_EQ(table_.grants(), 0u);
   EXPECT_FALSE(table_.IsSettling(kSegment));
+  const GrantActions after = Reconcile();
+  EXPECT_EQ(after.settled, Segments{kSegment});
+  EXPECT_EQ(after.acquirable, std::vector<std::string>{kName});
 }
 
 TEST_F(GrantTableTest, AReleaseThatMayHaveFailedIsRepeatedAndKeepsOpensWaiting) {
@@ -212,7 +216,7 @@ TEST_F(GrantTableTest, ARevokeIsPoliteAndConfirmedOnlyByAnInspection) {
   EXPECT_EQ(actions.notices[0].handle, kHandle);
   EXPECT_EQ(actions.notices[0].grace_ms, 250u);
   EXPECT_TRUE(Reconcile().notices.empty());
-  EXPECT_EQ(ReasonOf(table_.AddHandle(kOther, kSegment, v1::READ_ONLY)), v1::STALE_TOKEN);
+  EXPECT_EQ(ReasonOf(table_.AddHandle(kOther, "user", kSegment, v1::READ_ONLY)), v1::STALE_TOKEN);
   table_.CloseHandle(kHandle);
   EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
   table_.Inspected(kSegment, /*in_use=*/false, now_);
@@ -308,7 +312,7 @@ TEST_F(GrantTableTest, AGrantThatComesWhileTheOneBeforeItIsReleasedIsReleasedToo
 TEST_F(GrantTableTest, AGrantThatNobodyLeftIsReleasedBeforeItIsUsed) {
   table_.Apply(Listed(5, /*whole=*/true));
   EXPECT_TRUE(table_.IsReleasing(kName)) << "an open waits";
-  EXPECT_FALSE(table_.Adopt(kHandle, Claim()));
+  EXPECT_FALSE(table_.Adopt(kHandle, "user", Claim()));
   ReleaseUnmapped();
   EndRelease(true);
   EXPECT_FALSE(table_.IsReleasing(kName));
@@ -344,7 +348,7 @@ TEST_F(GrantTableTest, ALongSegmentDoesNotHideWhereTheOthersAre) {
 
 TEST_F(GrantTableTest, AHandleOfAnEarlierRunIsAdopted) {
   table_.Recall(Listed(0, false).upserts(0).grant(), now_);
-  EXPECT_TRUE(table_.Adopt(kHandle, Claim()));
+  EXPECT_TRUE(table_.Adopt(kHandle, "user", Claim()));
   Pass(absl::Hours(1));
   EXPECT_TRUE(Reconcile().inspect.empty());
   EXPECT_EQ(table_.FindHandle(kHandle)->mode, v1::READ_ONLY);
@@ -360,7 +364,7 @@ TEST_F(GrantTableTest, AnotherClientDoesNotEndTheTimeToClaim) {
   EXPECT_TRUE(actions.inspect.empty());
   EXPECT_TRUE(actions.release.empty());
   EXPECT_EQ(actions.next, over);
-  EXPECT_TRUE(table_.Adopt(kHandle, Claim()));  // not too late
+  EXPECT_TRUE(table_.Adopt(kHandle, "user", Claim()));  // not too late
   table_.CloseHandle(kHandle);
   now_ = over;
   EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
@@ -368,11 +372,11 @@ TEST_F(GrantTableTest, AnotherClientDoesNotEndTheTimeToClaim) {
 
 TEST_F(GrantTableTest, AHandleOfAnotherTokenOrGenerationIsStale) {
   table_.Recall(Listed(0, false).upserts(0).grant(), now_);
-  EXPECT_FALSE(table_.Adopt(kHandle, Claim(/*counter=*/2)));
-  EXPECT_FALSE(table_.Adopt(kHandle, Claim(1, /*generation=*/2)));
+  EXPECT_FALSE(table_.Adopt(kHandle, "user", Claim(/*counter=*/2)));
+  EXPECT_FALSE(table_.Adopt(kHandle, "user", Claim(1, /*generation=*/2)));
   v1::HandleState unknown = Claim();
   unknown.set_segment_id(8);
-  EXPECT_FALSE(table_.Adopt(kHandle, unknown));
+  EXPECT_FALSE(table_.Adopt(kHandle, "user", unknown));
 }
 
 class BadMemoryTest : public GrantTableTest {
@@ -411,7 +415,7 @@ TEST_F(BadMemoryTest, AClientThatComesLaterOrComesBackIsToldToo) {
   Open(kHandle);
   Say(6, {8192});
   EXPECT_EQ(Told(), 1u);
-  EXPECT_TRUE(table_.Adopt(kOther, Claim()));
+  EXPECT_TRUE(table_.Adopt(kOther, "user", Claim()));
   const GrantActions actions = Reconcile();
   ASSERT_EQ(actions.poisoned.size(), 1u);
   EXPECT_EQ(actions.poisoned[0].first, kOther);
@@ -420,18 +424,29 @@ TEST_F(BadMemoryTest, AClientThatComesLaterOrComesBackIsToldToo) {
 
 class QuotaTest : public GrantTableTest {
  protected:
-  QuotaTest() : GrantTableTest({.max_handles = 3, .max_handles_per_client = 2}) {}
+  QuotaTest() : GrantTableTest({.max_handles = 6, .max_handles_per_client = 2}) {}
 };
 
-TEST_F(QuotaTest, HandlesAreBoundedForAClientAndInAll) {
+TEST_F(QuotaTest, HandlesAreBoundedForAClientAndForAUser) {
   Open({1, 1});
   Open({1, 2});
-  EXPECT_EQ(ReasonOf(table_.CheckQuota(1)), v1::QUOTA);
-  EXPECT_TRUE(table_.CheckQuota(2).ok());
+  EXPECT_EQ(ReasonOf(table_.CheckQuota(1, "user")), v1::QUOTA);
+  EXPECT_TRUE(table_.CheckQuota(2, "user").ok());
   Open({2, 1});
-  EXPECT_EQ(ReasonOf(table_.CheckQuota(3)), v1::QUOTA);
+  EXPECT_EQ(ReasonOf(table_.CheckQuota(3, "user")), v1::QUOTA);
+  EXPECT_TRUE(table_.CheckQuota(3, "other").ok());
   table_.CloseHandle({1, 1});
-  EXPECT_TRUE(table_.CheckQuota(3).ok());
+  EXPECT_TRUE(table_.CheckQuota(3, "user").ok());
+}
+
+TEST_F(QuotaTest, AHandleThatIsTakenAwayCountsNoMore) {
+  Open({1, 1});
+  Open({1, 2});
+  Open({2, 1});
+  table_.Apply(Unlisted(6));
+  Open({3, 1}, /*revision=*/7);
+  Open({4, 1}, /*revision=*/7);
+  EXPECT_TRUE(table_.CheckQuota(5, "user").ok());
 }
 
 }  // namespace

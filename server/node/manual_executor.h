@@ -17,7 +17,7 @@ class ManualExecutor final : public Executor {
  public:
   explicit ManualExecutor(FakeClock& clock) : clock_(clock) {}
 
-  void Post(Task task) override { PostAt(BootTime::InfinitePast(), std::move(task)); }
+  void Post(Task task) override { PostAt(clock_.BootNow(), std::move(task)); }
   void PostAt(BootTime when, Task task) override {
     tasks_.emplace(std::make_pair(when, ++posted_), std::move(task));
   }

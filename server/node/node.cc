@@ -105,7 +105,7 @@ void Node::OnEvent(const KmodEvent& event) {
       [[fallthrough]];
     case Type::kMemoryFailure:
     case Type::kDeviceGone:
-      deps_.blocking.Post([this] { RescanNow(); });
+      RescanSoon([] {});
       break;
     case Type::kDeadManFired:
     case Type::kDeadManDone:
@@ -159,10 +159,7 @@ v1::NodeStatus Node::Status() const {
 }
 
 void Node::ListLocalDevices(Done<v1::ListLocalDevicesResponse> done) {
-  deps_.blocking.Post([this, done = std::move(done)]() mutable {
-    RescanNow();
-    done(deps_.catalog.List());
-  });
+  RescanSoon([this, done = std::move(done)]() mutable { done(deps_.catalog.List()); });
 }
 
 absl::Status Node::CheckMayManage(const Caller& caller) const {
@@ -333,8 +330,25 @@ void Node::OnResync() {
 }
 
 void Node::Rescan() {
-  deps_.blocking.Post([this] { RescanNow(); });
+  RescanSoon([] {});
   deps_.executor.PostAt(deps_.clock.BootNow() + options_.rescan_interval, [this] { Rescan(); });
+}
+
+void Node::RescanSoon(absl::AnyInvocable<void()> done) {
+  {
+    absl::MutexLock lock(&mu_);
+    rescan_waiters_.push_back(std::move(done));
+    if (rescan_waiters_.size() > 1) return;
+  }
+  deps_.blocking.Post([this] {
+    std::vector<absl::AnyInvocable<void()>> waiters;
+    {
+      absl::MutexLock lock(&mu_);
+      waiters.swap(rescan_waiters_);
+    }
+    RescanNow();
+    for (absl::AnyInvocable<void()>& waiter : waiters) waiter();
+  });
 }
 
 void Node::RescanNow() {

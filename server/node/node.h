@@ -6,8 +6,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "server/node/backend.h"
@@ -113,6 +115,9 @@ class Node final : public LocalApi, private SessionObserver {
 
   // Looks at the devices, now and then for ever.
   void Rescan();
+  // Looks once, and calls `done` after that, both on the blocking executor. Those who ask before
+  // a look begins share it.
+  void RescanSoon(absl::AnyInvocable<void()> done);
   // On the blocking executor.
   void RescanNow();
   void ReportInventory();
@@ -157,6 +162,8 @@ class Node final : public LocalApi, private SessionObserver {
   mutable absl::Mutex mu_;
   std::string session_id_ ABSL_GUARDED_BY(mu_);
   BootTime deadline_ ABSL_GUARDED_BY(mu_) = BootTime::InfinitePast();
+  // Who waits for the look that has not begun.
+  std::vector<absl::AnyInvocable<void()>> rescan_waiters_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace weft

@@ -39,7 +39,7 @@ NodeMetrics::NodeMetrics(const Clock& clock)
                             "Bytes copied from one device to another")),
       grants_(Gauge(*registry_, "weft_node_grants", "Grants that this host holds")),
       handles_(Gauge(*registry_, "weft_node_handles_open", "Handles that clients have open")),
-      clients_(Gauge(*registry_, "weft_node_clients", "Connections to the fd socket")),
+      clients_(Gauge(*registry_, "weft_node_clients", "Programs that use the fd socket")),
       devices_(Gauge(*registry_, "weft_node_devices", "Devices that this host can use")),
       lease_left_(Gauge(*registry_, "weft_node_lease_seconds_left",
                         "Until the daemon lets go of everything; negative: it has")) {}

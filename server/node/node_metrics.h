@@ -27,7 +27,7 @@ class NodeMetrics final : public prometheus::Collectable {
   // `clock` outlives it.
   explicit NodeMetrics(const Clock& clock);
 
-  // `operation`: "open", "close", "refresh", "hello".
+  // `operation`: "open", "close", "refresh", "hello"; "connect" of connections that are refused.
   void RecordClientCall(const std::string& operation, const absl::Status& status,
                         absl::Duration latency);
   void CountRevoke() { revokes_.Increment(); }

@@ -22,7 +22,7 @@ class TaskQueue final : public Executor {
   // Makes Run return after the task under way; later tasks never run. Idempotent.
   void Stop();
 
-  void Post(Task task) override { PostAt(BootTime::InfinitePast(), std::move(task)); }
+  void Post(Task task) override { PostAt(clock_.BootNow(), std::move(task)); }
   void PostAt(BootTime when, Task task) override;
 
  private:

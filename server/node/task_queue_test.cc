@@ -1,5 +1,6 @@
 #include "server/node/task_queue.h"
 
+#include <functional>
 #include <string>
 #include <thread>
 
@@ -53,6 +54,42 @@ TEST(TaskQueueTest, ATaskMayPostAnother) {
   });
   queue.Run();
   EXPECT_EQ(runs, 2);
+}
+
+TEST(TaskQueueTest, ATaskThatPostsItselfForEverHoldsUpNoTimer) {
+  FakeClock clock;
+  TaskQueue queue(clock);
+  bool timer_ran = false;
+  int runs = 0;
+  queue.PostAt(clock.BootNow() + absl::Seconds(1), [&] {
+    timer_ran = true;
+    queue.Stop();
+  });
+  std::function<void()> flood = [&] {
+    clock.Advance(absl::Milliseconds(100));
+    if (++runs == 1000) queue.Stop();
+    queue.Post(flood);
+  };
+  queue.Post(flood);
+  queue.Run();
+  EXPECT_TRUE(timer_ran);
+  EXPECT_EQ(runs, 10);
+}
+
+// A renewal's answer that waits is heard before it is found to be missing.
+TEST(TaskQueueTest, WhatWasPostedBeforeATimerWasDueRunsBeforeIt) {
+  FakeClock clock;
+  TaskQueue queue(clock);
+  std::string order;
+  queue.PostAt(clock.BootNow() + absl::Seconds(1), [&] { order += "2"; });
+  queue.Post([&] { order += "1"; });
+  clock.Advance(absl::Seconds(2));
+  queue.Post([&] {
+    order += "3";
+    queue.Stop();
+  });
+  queue.Run();
+  EXPECT_EQ(order, "123");
 }
 
 }  // namespace

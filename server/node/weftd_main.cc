@@ -119,6 +119,7 @@ absl::Status SetAccess(const PacketSocketOptions& like, const std::string& path)
 
 int Main(const NodeFlags& flags) {
   const sigset_t signals = BlockStopSignals();
+  RaiseDescriptorLimit();  // clients and what they have open count
   for (const std::string& dir : {flags.state_dir, flags.socket_dir}) {
     if (absl::Status s = MakeDir(dir); !s.ok()) return Fail("start_failed", s);
   }

@@ -18,9 +18,6 @@
 namespace weft {
 namespace {
 
-// The greatest is a Register with all that a host may have, 16,384 grants and 512 devices, and
-// descriptions of 256 KiB: less than that.
-constexpr int kMaxReceiveBytes = 1 << 20;
 // A host's inventory of grants can be long.
 constexpr int kMaxSendBytes = 64 << 20;
 constexpr int kMaxStreamsPerConnection = 1024;
@@ -65,7 +62,6 @@ absl::Status CheckAddresses(const ServerOptions& options) {
 }
 
 void SetLimits(grpc::ServerBuilder& builder) {
-  builder.SetMaxReceiveMessageSize(kMaxReceiveBytes);
   builder.SetMaxSendMessageSize(kMaxSendBytes);
   builder.SetResourceQuota(grpc::ResourceQuota("weft").Resize(kMemoryQuotaBytes));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
@@ -105,6 +101,7 @@ absl::StatusOr<RunningServer> StartServer(const ServerOptions& options,
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   SetLimits(builder);
+  builder.SetMaxReceiveMessageSize(options.max_receive_bytes);
   std::vector<int> ports(options.listen.size(), 0);
   for (size_t i = 0; i < options.listen.size(); ++i) {
     const std::string& address = options.listen[i];

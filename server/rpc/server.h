@@ -23,6 +23,9 @@ struct ServerOptions {
   std::optional<TlsFiles> tls;
   // Allows addresses that other machines can reach without TLS.
   bool allow_insecure = false;
+  // The greatest is a Register with all that a host may have, 16,384 grants and 512 devices, and
+  // descriptions of 256 KiB: less than that.
+  int max_receive_bytes = 1 << 20;
 };
 
 struct RunningServer {

@@ -24,7 +24,7 @@ class SimExecutor final : public Executor {
               std::function<void()> after)
       : process_(process), clock_(clock), rng_(rng), longest_(longest), after_(std::move(after)) {}
 
-  void Post(Task task) override { PostAt(BootTime::InfinitePast(), std::move(task)); }
+  void Post(Task task) override { PostAt(clock_.BootNow(), std::move(task)); }
   void PostAt(BootTime when, Task task) override {
     tasks_.emplace(std::make_pair(when, ++posted_), std::move(task));
     Schedule();

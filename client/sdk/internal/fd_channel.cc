@@ -68,13 +68,14 @@ absl::StatusOr<v1::Welcome> FdChannel::Greet(const v1::Hello& hello, Deadline de
   }
   *request.mutable_hello() = hello;
   absl::Status sent = SendPacket(socket_.get(), request.SerializeAsString(), deadline);
-  if (!sent.ok()) return sent;
   std::string buffer;
+  // If weftd does not want this connection, it said so before it closed it.
   const absl::StatusOr<Packet> packet = ReceivePacket(socket_.get(), buffer, deadline);
-  if (!packet.ok()) return packet.status();
+  if (!packet.ok()) return sent.ok() ? packet.status() : sent;
   const absl::StatusOr<v1::ServerMessage> message = Parse(*packet);
   if (!message.ok()) return message.status();
-  if (message->sequence() != request.sequence()) return Garbage("no reply to Hello");
+  const bool refused = message->sequence() == 0 && message->has_error();
+  if (!refused && message->sequence() != request.sequence()) return Garbage("no reply to Hello");
   if (message->has_error()) return StatusOf(message->error());
   if (!message->has_welcome()) return Garbage("a reply to Hello that is no Welcome");
   return message->welcome();

@@ -288,6 +288,19 @@ TEST_F(FdChannelTest, GreetGivesWeftdsError) {
   EXPECT_EQ(ReasonOf((*channel)->Greet(v1::Hello(), Minute()).status()), v1::VERSION_TOO_NEW);
 }
 
+TEST_F(FdChannelTest, GreetGivesTheErrorOfAConnectionThatIsRefused) {
+  server_ = std::make_unique<FdServer>(path_, [](PeerPtr peer, const v1::ClientMessage&) {
+    v1::ServerMessage refusal;
+    refusal.mutable_error()->set_code(8);
+    refusal.mutable_error()->set_reason("OVERLOADED");
+    peer->Send(refusal);
+    peer->HangUp();
+  });
+  auto channel = FdChannel::Dial(path_);
+  ASSERT_TRUE(channel.ok());
+  EXPECT_EQ(ReasonOf((*channel)->Greet(v1::Hello(), Minute()).status()), v1::OVERLOADED);
+}
+
 TEST_F(FdChannelTest, GreetKeepsItsDeadline) {
   server_ = std::make_unique<FdServer>(path_, [](PeerPtr, const v1::ClientMessage&) {});
   auto channel = FdChannel::Dial(path_);

@@ -19,6 +19,9 @@ void StartLog(const std::string& program, spdlog::level::level_enum level);
 // will make, and returns them; wait for them with sigwait(3). SIGPIPE is ignored.
 sigset_t BlockStopSignals();
 
+// Lets this process have as many descriptors as it may raise its limit to.
+void RaiseDescriptorLimit();
+
 // Tells those who wait for it that this process serves, and how: the file appears complete or
 // not at all, in the place of one that is there. Nothing happens if `path` is empty.
 // FAILED_PRECONDITION if it cannot be written.

@@ -16,12 +16,21 @@
 #include "server/core/check.h"
 #include "server/platform/linux/errno_status.h"
 
+// Since Linux 6.16: whether a peer may send descriptors. To close one can block for as long as the
+// sender likes.
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 namespace weft {
 namespace {
 
 // What epoll says about other descriptors than a connection's.
 constexpr ConnectionId kListener = 0;
 constexpr ConnectionId kWake = 1;
+// Between them the connections that ended are dropped, and clients heard.
+constexpr int kMaxAcceptsInARow = 16;
+constexpr size_t kFdCost = 4096;
 
 absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
   sockaddr_un address = {};
@@ -49,9 +58,14 @@ absl::StatusOr<UniqueFd> Bind(const PacketSocketOptions& options) {
   if (options.group && chown(options.path.c_str(), uid_t(-1), *options.group) != 0) {
     return ErrnoError(errno, "chown", options.path);
   }
+  // Connections inherit it. Not in older kernels, which close what clients send.
+  const int no = 0;
+  setsockopt(listener.get(), SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof(no));
   if (listen(listener.get(), SOMAXCONN) != 0) return ErrnoError(errno, "listen", options.path);
   return listener;
 }
+
+size_t CostOf(const std::string& packet, size_t fds) { return packet.size() + 64 + fds * kFdCost; }
 
 // 0, or the errno: EAGAIN if the client must read first.
 int SendPacket(int socket, const std::string& packet, const std::vector<UniqueFd>& fds) {
@@ -93,13 +107,15 @@ absl::StatusOr<std::unique_ptr<PacketSocket>> PacketSocket::Listen(
   if (!listener.ok()) return listener.status();
   UniqueFd poll(epoll_create1(EPOLL_CLOEXEC));
   UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!poll.valid() || !wake.valid()) return ErrnoError(errno, "epoll_create", options.path);
+  UniqueFd reserve(eventfd(0, EFD_CLOEXEC));
+  if (!poll.valid() || !wake.valid() || !reserve.valid())
+    return ErrnoError(errno, "epoll_create", options.path);
   epoll_event event = {.events = EPOLLIN, .data = {.u64 = kListener}};
   WEFT_CHECK(epoll_ctl(poll.get(), EPOLL_CTL_ADD, listener->get(), &event) == 0, errno);
   event.data.u64 = kWake;
   WEFT_CHECK(epoll_ctl(poll.get(), EPOLL_CTL_ADD, wake.get(), &event) == 0, errno);
-  return std::unique_ptr<PacketSocket>(
-      new PacketSocket(options, *std::move(listener), std::move(poll), std::move(wake)));
+  return std::unique_ptr<PacketSocket>(new PacketSocket(
+      options, *std::move(listener), std::move(poll), std::move(wake), std::move(reserve)));
 }
 
 void PacketSocket::Run(PacketHandler& handler) {
@@ -134,15 +150,24 @@ void PacketSocket::Stop() {
   WEFT_CHECK(write(wake_.get(), &one, sizeof(one)) == sizeof(one), errno);
 }
 
+void PacketSocket::TurnAway() {
+  close(reserve_.release());
+  UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  client = UniqueFd();
+  reserve_ = UniqueFd(eventfd(0, EFD_CLOEXEC));
+}
+
 void PacketSocket::Accept(PacketHandler& handler) {
-  for (;;) {
+  for (int i = 0; i < kMaxAcceptsInARow; ++i) {
     UniqueFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!socket.valid()) return;
+    if (!socket.valid()) {
+      if (errno == EMFILE || errno == ENFILE) TurnAway();
+      return;
+    }
     const PeerCredentials peer = CredentialsOf(socket.get());
     ConnectionId id = 0;
     {
       absl::MutexLock lock(&mu_);
-      // Closing it at once is the answer to one client too many.
       if (connections_.size() >= options_.max_connections) continue;
       id = ++last_id_;
       Connection& connection = connections_[id];
@@ -178,7 +203,12 @@ bool PacketSocket::Receive(PacketHandler& handler, ConnectionId id) {
 void PacketSocket::Drop(PacketHandler& handler, ConnectionId id) {
   {
     absl::MutexLock lock(&mu_);
-    connections_.erase(id);
+    const auto found = connections_.find(id);
+    HangUp(found->second);
+    // With packets left unread the kernel would take back what the client was sent last.
+    while (recv(found->second.socket.get(), buffer_.data(), buffer_.size(), 0) > 0) {
+    }
+    connections_.erase(found);
   }
   handler.OnClosed(id);
 }
@@ -189,12 +219,13 @@ void PacketSocket::Send(ConnectionId id, std::string packet, std::vector<UniqueF
   if (found == connections_.end() || found->second.closing) return;
   Connection& connection = found->second;
   const bool fits = packet.size() <= kMaxPacketBytes && fds.size() <= kMaxPacketFds &&
-                    connection.queue.size() < options_.max_queued_packets;
+                    connection.queued_bytes < options_.max_queued_bytes;
   if (!fits) {
     HangUp(connection);
     return;
   }
   const bool was_empty = connection.queue.empty();
+  connection.queued_bytes += CostOf(packet, fds.size());
   connection.queue.push_back({std::move(packet), std::move(fds)});
   if (was_empty) Flush(id, connection);
 }
@@ -215,6 +246,7 @@ void PacketSocket::Flush(ConnectionId id, Connection& connection) {
       HangUp(connection);
       return;
     }
+    connection.queued_bytes -= CostOf(front.packet, front.fds.size());
     connection.queue.pop_front();
   }
   if (had_to_wait) Watch(id, connection, EPOLL_CTL_MOD);

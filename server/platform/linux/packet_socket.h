@@ -27,9 +27,11 @@ struct PacketSocketOptions {
   mode_t mode = 0666;
   // The group that owns the socket; absent: the process's.
   std::optional<gid_t> group;
-  size_t max_connections = 4096;
-  // Kept for a client that does not read.
-  size_t max_queued_packets = 256;
+  // More than the handler has a use for: it can tell those beyond why they are turned away.
+  size_t max_connections = 8192;
+  // Kept for a client that does not read: bytes, of which a descriptor counts for 4 KiB. One
+  // packet is kept whatever its size.
+  size_t max_queued_bytes = size_t{256} << 10;
 };
 
 class PacketSocket final : public PacketServer {
@@ -54,16 +56,22 @@ class PacketSocket final : public PacketServer {
   struct Connection {
     UniqueFd socket;
     std::deque<Outgoing> queue;
+    size_t queued_bytes = 0;
     // Told to the kernel; the loop sees it as the client's hanging up.
     bool closing = false;
   };
 
-  PacketSocket(PacketSocketOptions options, UniqueFd listener, UniqueFd poll, UniqueFd wake)
+  PacketSocket(PacketSocketOptions options, UniqueFd listener, UniqueFd poll, UniqueFd wake,
+               UniqueFd reserve)
       : options_(std::move(options)),
         listener_(std::move(listener)),
         poll_(std::move(poll)),
-        wake_(std::move(wake)) {}
+        wake_(std::move(wake)),
+        reserve_(std::move(reserve)) {}
 
+  // Hangs up on the next client, for which this process has no descriptor: left waiting it
+  // would wake the loop for ever.
+  void TurnAway();
   void Accept(PacketHandler& handler) ABSL_LOCKS_EXCLUDED(mu_);
   // False: the connection is over.
   bool Receive(PacketHandler& handler, ConnectionId id) ABSL_LOCKS_EXCLUDED(mu_);
@@ -77,6 +85,8 @@ class PacketSocket final : public PacketServer {
   const UniqueFd listener_;
   const UniqueFd poll_;
   const UniqueFd wake_;
+  // A descriptor to be given up for TurnAway.
+  UniqueFd reserve_;
   std::string buffer_;
 
   absl::Mutex mu_;

@@ -1,5 +1,7 @@
 #include "server/platform/linux/packet_socket.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -26,14 +28,15 @@ class Echo final : public PacketHandler {
       absl::MutexLock lock(&mu);
       ++packets;
     }
-    if (packet == "bye") {
+    if (packet == "farewell") server->Send(id, packet, {});
+    if (packet == "bye" || packet == "farewell") {
       server->Close(id);
       return;
     }
     const size_t copies = packet == "flood" ? 100'000 : 1;
     for (size_t i = 0; i < copies; ++i) {
       std::vector<UniqueFd> fds;
-      if (copies == 1) fds.emplace_back(dup(0));
+      if (copies == 1 && packet != "plain") fds.emplace_back(dup(0));
       server->Send(id, packet, std::move(fds));
     }
   }
@@ -75,11 +78,14 @@ class PacketSocketTest : public testing::Test {
 
   UniqueFd Connect() {
     UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    Dial(fd);
+    return fd;
+  }
+  void Dial(const UniqueFd& fd) {
     sockaddr_un address = {};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, options_.path.c_str(), sizeof(address.sun_path) - 1);
     EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    return fd;
   }
   static void Say(const UniqueFd& fd, const std::string& text) {
     EXPECT_EQ(send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL),
@@ -153,6 +159,68 @@ TEST_F(PacketSocketTest, ATooLongPacketEndsTheConnection) {
   EXPECT_EQ(Hear(client), "");
   absl::MutexLock lock(&echo_.mu);
   EXPECT_EQ(echo_.packets, 0);
+}
+
+TEST_F(PacketSocketTest, TheLastWordsBeforeClosingAreHeard) {
+  for (int i = 0; i < 100; ++i) {
+    const UniqueFd client = Connect();
+    Say(client, "farewell");
+    send(client.get(), "unheard", 7, MSG_NOSIGNAL);
+    EXPECT_EQ(Hear(client), "farewell");
+    EXPECT_EQ(Hear(client), "");
+    echo_.AwaitClosed(i + 1);
+  }
+}
+
+TEST_F(PacketSocketTest, DescriptorsOfClientsAreNotKept) {
+  const UniqueFd client = Connect();
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  char text[] = "plain";
+  iovec data = {.iov_base = text, .iov_len = 5};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header = {};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof(control);
+  cmsghdr* const part = CMSG_FIRSTHDR(&header);
+  part->cmsg_level = SOL_SOCKET;
+  part->cmsg_type = SCM_RIGHTS;
+  part->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(part), &ends[1], sizeof(int));
+  // Newer kernels refuse it.
+  const bool sent = sendmsg(client.get(), &header, MSG_NOSIGNAL) == 5;
+  EXPECT_TRUE(sent || errno == EPERM) << errno;
+  close(ends[1]);
+  if (sent) {
+    EXPECT_EQ(Hear(client), "plain");
+  }
+  char byte;
+  EXPECT_EQ(read(reader.get(), &byte, 1), 0);
+  Say(client, "plain");
+  EXPECT_EQ(Hear(client), "plain");
+}
+
+// Whoever comes when there are no descriptors is turned away, and the rest go on.
+TEST_F(PacketSocketTest, WithoutDescriptorsTheLoopGoesOn) {
+  const UniqueFd client = Connect();
+  Say(client, "plain");
+  EXPECT_EQ(Hear(client), "plain");
+  UniqueFd late(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  rlimit old = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+  const UniqueFd lowest_free(dup(0));
+  const rlimit none = {.rlim_cur = static_cast<rlim_t>(lowest_free.get()),
+                       .rlim_max = old.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  Dial(late);
+  char byte;
+  EXPECT_EQ(recv(late.get(), &byte, 1, 0), 0);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+  Say(client, "plain");
+  EXPECT_EQ(Hear(client), "plain");
 }
 
 TEST_F(PacketSocketTest, OneConnectionTooManyIsClosed) {

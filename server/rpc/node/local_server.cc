@@ -3,11 +3,15 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "grpc/support/time.h"
 #include "grpcpp/client_context.h"
 #include "proto/weft/v1/node.grpc.pb.h"
 #include "proto/weft/v1/segment.grpc.pb.h"
 #include "server/core/errors.h"
+#include "server/core/shares.h"
 #include "server/rpc/node/grpc_transport.h"
 #include "server/rpc/server.h"
 #include "server/rpc/status.h"
@@ -19,22 +23,70 @@ constexpr char kTicketMetadata[] = "weft-ticket";
 // How long calls under way may go on once the server is to end.
 constexpr int64_t kDrainSeconds = 1;
 
-absl::StatusOr<LocalApi::Caller> Authenticate(LocalApi& api,
-                                              const grpc::CallbackServerContext& context) {
-  const auto& metadata = context.client_metadata();
-  const auto it = metadata.find(kTicketMetadata);
-  if (it == metadata.end()) {
-    return MakeError(absl::StatusCode::kUnauthenticated, v1::NO_IDENTITY,
-                     "the call lacks the metadata weft-ticket: connect to the fd socket first");
+// Calls under way, of all users, who have a share each.
+constexpr size_t kMaxCalls = 256;
+// Twice a CreateSegment with as many extents as a segment may have. A message can be many times
+// its size once it is parsed.
+constexpr int kMaxReceiveBytes = 128 << 10;
+
+// Who may call, and how often at a time. Thread-safe.
+class Entrance {
+ public:
+  explicit Entrance(LocalApi& api) : api_(api) {}
+
+  // Leave is then to be called. Errors: of FindCaller; RESOURCE_EXHAUSTED OVERLOADED.
+  absl::StatusOr<LocalApi::Caller> Enter(const grpc::CallbackServerContext& context) {
+    absl::StatusOr<LocalApi::Caller> caller = Authenticate(context);
+    if (!caller.ok()) return caller;
+    absl::MutexLock lock(&mu_);
+    if (calls_.Take(caller->principal)) return caller;
+    return MakeError(absl::StatusCode::kResourceExhausted, v1::OVERLOADED,
+                     absl::StrCat(caller->principal,
+                                  " has as many calls under way as it leaves "
+                                  "to other users: try again"));
   }
-  return api.FindCaller(std::string(it->second.data(), it->second.size()));
-}
+  void Leave(const std::string& principal) {
+    absl::MutexLock lock(&mu_);
+    calls_.Return(principal);
+  }
+
+ private:
+  absl::StatusOr<LocalApi::Caller> Authenticate(const grpc::CallbackServerContext& context) {
+    const auto& metadata = context.client_metadata();
+    const auto it = metadata.find(kTicketMetadata);
+    if (it == metadata.end()) {
+      return MakeError(absl::StatusCode::kUnauthenticated, v1::NO_IDENTITY,
+                       "the call lacks the metadata weft-ticket: connect to the fd socket first");
+    }
+    return api_.FindCaller(std::string(it->second.data(), it->second.size()));
+  }
+
+  LocalApi& api_;
+  absl::Mutex mu_;
+  Shares calls_ ABSL_GUARDED_BY(mu_){kMaxCalls};
+};
 
 grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context, const absl::Status& status) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   reactor->Finish(ToGrpcStatus(status));
   return reactor;
 }
+
+// A call of one who entered. Counts until the caller has the answer, then deletes itself.
+class EnteredCall : public grpc::ServerUnaryReactor {
+ public:
+  EnteredCall(Entrance& entrance, std::string principal)
+      : entrance_(entrance), principal_(std::move(principal)) {}
+
+  void OnDone() final {
+    entrance_.Leave(principal_);
+    delete this;
+  }
+
+ private:
+  Entrance& entrance_;
+  const std::string principal_;
+};
 
 // Takes a result to the caller of `reactor`.
 template <typename Reply>
@@ -47,61 +99,59 @@ auto FinishWith(grpc::ServerUnaryReactor* reactor, Reply* reply) {
 
 class NodeServiceImpl final : public v1::NodeService::CallbackService {
  public:
-  explicit NodeServiceImpl(LocalApi& api) : api_(api) {}
+  NodeServiceImpl(LocalApi& api, Entrance& entrance) : api_(api), entrance_(entrance) {}
 
   grpc::ServerUnaryReactor* GetNodeStatus(grpc::CallbackServerContext* context,
                                           const v1::GetNodeStatusRequest*,
                                           v1::NodeStatus* reply) override {
-    const auto caller = Authenticate(api_, *context);
-    if (!caller.ok()) return Refuse(context, caller.status());
-    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    api_.GetNodeStatus(FinishWith(reactor, reply));
-    return reactor;
+    return Serve(context, reply,
+                 [&](const auto&, auto done) { api_.GetNodeStatus(std::move(done)); });
   }
-
   grpc::ServerUnaryReactor* ListLocalDevices(grpc::CallbackServerContext* context,
                                              const v1::ListLocalDevicesRequest*,
                                              v1::ListLocalDevicesResponse* reply) override {
-    const auto caller = Authenticate(api_, *context);
-    if (!caller.ok()) return Refuse(context, caller.status());
-    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    api_.ListLocalDevices(FinishWith(reactor, reply));
-    return reactor;
+    return Serve(context, reply,
+                 [&](const auto&, auto done) { api_.ListLocalDevices(std::move(done)); });
   }
-
   grpc::ServerUnaryReactor* FormatDevice(grpc::CallbackServerContext* context,
                                          const v1::FormatDeviceRequest* request,
                                          v1::LocalDeviceInfo* reply) override {
-    const auto caller = Authenticate(api_, *context);
-    if (!caller.ok()) return Refuse(context, caller.status());
-    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    api_.FormatDevice(*caller, *request, FinishWith(reactor, reply));
-    return reactor;
+    return Serve(context, reply, [&](const auto& caller, auto done) {
+      api_.FormatDevice(caller, *request, std::move(done));
+    });
   }
-
   grpc::ServerUnaryReactor* ReleaseDevice(grpc::CallbackServerContext* context,
                                           const v1::ReleaseDeviceRequest* request,
                                           v1::LocalDeviceInfo* reply) override {
-    const auto caller = Authenticate(api_, *context);
-    if (!caller.ok()) return Refuse(context, caller.status());
-    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    api_.ReleaseDevice(*caller, *request, FinishWith(reactor, reply));
-    return reactor;
+    return Serve(context, reply, [&](const auto& caller, auto done) {
+      api_.ReleaseDevice(caller, *request, std::move(done));
+    });
   }
 
  private:
+  template <typename Reply, typename Start>
+  grpc::ServerUnaryReactor* Serve(grpc::CallbackServerContext* context, Reply* reply, Start start) {
+    const auto caller = entrance_.Enter(*context);
+    if (!caller.ok()) return Refuse(context, caller.status());
+    auto* const call = new EnteredCall(entrance_, caller->principal);
+    start(*caller, FinishWith(call, reply));
+    return call;
+  }
+
   LocalApi& api_;
+  Entrance& entrance_;
 };
 
-// One forwarded call. Deletes itself when both ends are done with it.
+// One forwarded call.
 template <typename Reply>
-class Forwarded final : public grpc::ServerUnaryReactor {
+class Forwarded final : public EnteredCall {
  public:
+  using EnteredCall::EnteredCall;
+
   grpc::ClientContext& context() { return client_; }
 
   void OnReply(const grpc::Status& status) { Finish(Known(status)); }
   void OnCancel() override { client_.TryCancel(); }
-  void OnDone() override { delete this; }
 
  private:
   // The coordinator's own words pass; gRPC's that it cannot be reached, or does not answer,
@@ -116,8 +166,8 @@ class Forwarded final : public grpc::ServerUnaryReactor {
 
 class SegmentProxy final : public v1::SegmentService::CallbackService {
  public:
-  SegmentProxy(LocalApi& api, LocalServer::ChannelFn channel)
-      : api_(api), channel_(std::move(channel)) {}
+  SegmentProxy(LocalApi& api, Entrance& entrance, LocalServer::ChannelFn channel)
+      : api_(api), entrance_(entrance), channel_(std::move(channel)) {}
 
 #define WEFT_FORWARD(method, Request, Reply)                                                \
   grpc::ServerUnaryReactor* method(grpc::CallbackServerContext* context,                    \
@@ -143,11 +193,14 @@ class SegmentProxy final : public v1::SegmentService::CallbackService {
   template <typename Request, typename Reply, typename Start>
   grpc::ServerUnaryReactor* Forward(grpc::CallbackServerContext* context, const Request* request,
                                     Reply* reply, Start start) {
-    const auto caller = Authenticate(api_, *context);
+    const auto caller = entrance_.Enter(*context);
     if (!caller.ok()) return Refuse(context, caller.status());
+    auto* const call = new Forwarded<Reply>(entrance_, caller->principal);
     const absl::StatusOr<CallIdentity> identity = api_.IdentityOf(caller->principal);
-    if (!identity.ok()) return Refuse(context, identity.status());
-    auto* const call = new Forwarded<Reply>;
+    if (!identity.ok()) {
+      call->Finish(ToGrpcStatus(identity.status()));
+      return call;
+    }
     SetCallIdentity(*identity, call->context());
     const gpr_timespec limit = gpr_time_add(
         gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_seconds(kCallTimeoutSeconds, GPR_TIMESPAN));
@@ -159,12 +212,14 @@ class SegmentProxy final : public v1::SegmentService::CallbackService {
   }
 
   LocalApi& api_;
+  Entrance& entrance_;
   const LocalServer::ChannelFn channel_;
 };
 
 class Impl final : public LocalServer {
  public:
-  Impl(LocalApi& api, ChannelFn channel) : node_(api), segments_(api, std::move(channel)) {}
+  Impl(LocalApi& api, ChannelFn channel)
+      : entrance_(api), node_(api, entrance_), segments_(api, entrance_, std::move(channel)) {}
 
   void Shutdown() override {
     running_.server->Shutdown(gpr_time_from_seconds(kDrainSeconds, GPR_TIMESPAN));
@@ -174,6 +229,7 @@ class Impl final : public LocalServer {
   absl::Status Listen(const std::string& address) {
     ServerOptions options;
     options.listen = {address};
+    options.max_receive_bytes = kMaxReceiveBytes;
     absl::StatusOr<RunningServer> running = StartServer(options, {&node_, &segments_});
     if (!running.ok()) return running.status();
     running_ = *std::move(running);
@@ -182,6 +238,7 @@ class Impl final : public LocalServer {
   void SetServing(bool serving) override { weft::SetServing(*running_.server, serving); }
 
  private:
+  Entrance entrance_;
   NodeServiceImpl node_;
   SegmentProxy segments_;
   RunningServer running_;
