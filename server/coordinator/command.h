@@ -30,6 +30,9 @@ struct Command {
 
   CommandKind kind = CommandKind::kMutation;
   Run run;
+  // Of a mutation, in place of `run` while the store takes no changes: changes nothing durable,
+  // and is answered as a kConfirmed is. Empty: it is refused then.
+  Run run_unrecorded = {};
   Done done;
 };
 

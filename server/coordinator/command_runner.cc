@@ -6,22 +6,42 @@
 #include "absl/strings/str_cat.h"
 #include "server/coordinator/load_state.h"
 #include "server/core/errors.h"
+#include "server/core/lookup.h"
 #include "server/core/sessions.h"
+#include "server/core/unrecorded.h"
 
 namespace weft {
 namespace {
 
 constexpr absl::Duration kRetryPauseMin = absl::Milliseconds(100);
 constexpr absl::Duration kRetryPauseMax = absl::Seconds(5);
+// Without another failure for so long, the store is taken to be well again.
+constexpr absl::Duration kCalm = absl::Minutes(1);
 
 absl::Status NotLoaded() {
   return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
                    "the coordinator has no state loaded from its store now; try again");
 }
 
+// Why mutations are not run for a while.
+absl::Status RefusalAfter(const absl::Status& cause) {
+  if (absl::IsResourceExhausted(cause)) return cause;
+  return MakeError(
+      absl::StatusCode::kUnavailable, v1::UNREACHABLE,
+      absl::StrCat("the coordinator's store has just refused a transaction; try again: ",
+                   cause.message()));
+}
+
 absl::Status CannotConfirm(const absl::Status& cause) {
   return MakeError(absl::StatusCode::kUnavailable, v1::UNREACHABLE,
                    absl::StrCat("cannot confirm that this coordinator leads: ", cause.message()));
+}
+
+// Whether a transaction that ended with `status` did not happen, and the store goes on all the
+// same.
+bool OnlyRefused(const absl::Status& status) {
+  return OutcomeOf(status) == Outcome::kNotCommitted && !absl::IsFailedPrecondition(status) &&
+         !absl::IsDataLoss(status);
 }
 
 }  // namespace
@@ -49,6 +69,7 @@ void CommandRunner::BeginTerm(Store& store) {
   deposed_ = absl::OkStatus();
   retry_pause_ = kRetryPauseMin;
   next_load_ = clock_.MonotonicNow();
+  refusal_ = absl::OkStatus();
   staged_ = Staged(store.limits());
 }
 
@@ -94,14 +115,56 @@ absl::Status CommandRunner::NotServing() const {
 
 void CommandRunner::Unload(const absl::Status& cause) {
   state_.reset();
+  refusal_ = absl::OkStatus();
   ConfirmLeadership().IgnoreError();
   next_load_ = clock_.MonotonicNow();
   observer_.OnUnloaded(cause);
 }
 
+void CommandRunner::LoadAgain(const absl::Status& cause) {
+  Unrecorded unrecorded = UnrecordedOf(*state_);
+  state_.reset();
+  absl::StatusOr<std::unique_ptr<State>> state = LoadState(*store_, options_, TakeNow());
+  if (!state.ok()) {
+    Unload(state.status());
+    return;
+  }
+  state_ = *std::move(state);
+  TakeOver(std::move(unrecorded), *state_);
+  next_tick_ = absl::ZeroDuration();
+  Pause(cause);
+  observer_.OnLoadedAgain(*state_, cause);
+}
+
+void CommandRunner::Pause(const absl::Status& cause) {
+  const MonotonicTime now = clock_.MonotonicNow();
+  const bool calm = now - pause_began_ > kCalm;
+  pause_ = calm ? kRetryPauseMin : std::min(pause_ * 2, kRetryPauseMax);
+  pause_began_ = now;
+  pause_ends_ = now + pause_;
+  refusal_ = RefusalAfter(cause);
+}
+
+void CommandRunner::TryToEndPause() {
+  if (state_ == nullptr || refusal_.ok() || clock_.MonotonicNow() < pause_ends_) return;
+  Changes same;
+  PutCluster(*state_, same);
+  const absl::Status status = Commit(same);
+  if (status.ok()) {
+    refusal_ = absl::OkStatus();
+  } else if (OnlyRefused(status)) {
+    Pause(status);
+  } else {
+    Unload(status);
+    EnsureLoaded();
+  }
+}
+
 MonotonicTime CommandRunner::NextDue() const {
   if (!deposed_.ok()) return MonotonicTime::InfiniteFuture();
-  return state_ == nullptr ? next_load_ : MonotonicTime(next_tick_);
+  if (state_ == nullptr) return next_load_;
+  const MonotonicTime tick(next_tick_);
+  return refusal_.ok() ? tick : std::max(tick, pause_ends_);
 }
 
 void CommandRunner::RunOnce(std::vector<Command> commands) {
@@ -114,8 +177,10 @@ void CommandRunner::RunOnce(std::vector<Command> commands) {
                                   std::make_move_iterator(mutations));
   const Now now = TakeNow();
   if (!unchanging.empty()) RunUnchanging(unchanging, now);
+  const bool may_change = mutations != commands.end() || now.monotonic >= next_tick_;
+  if (may_change) TryToEndPause();
   for (auto it = mutations; it != commands.end(); ++it) RunMutation(*it, now);
-  if (mutations != commands.end() || now.monotonic >= next_tick_) RunTick(now);
+  if (may_change) RunTick(now);
   absl::Status error;
   Flush(&error);
 }
@@ -147,6 +212,15 @@ void CommandRunner::RunMutation(Command& command, const Now& now) {
     return;
   }
   Changes changes;
+  if (!refusal_.ok()) {
+    if (command.run_unrecorded) {
+      absl::Status status = command.run_unrecorded(*state_, now, changes);
+      answers_.push_back({std::move(command.done), std::move(status)});
+    } else {
+      command.done(refusal_);
+    }
+    return;
+  }
   absl::Status status = command.run(*state_, now, changes);
   if (status.ok()) {
     const uint64_t revision = state_->cluster.revision();
@@ -163,7 +237,7 @@ void CommandRunner::RunMutation(Command& command, const Now& now) {
 // A mutation like others: what it changes joins the round's transaction. It runs after
 // every round with mutations, since each may have made something due earlier.
 void CommandRunner::RunTick(const Now& now) {
-  if (state_ == nullptr) return;
+  if (state_ == nullptr || !refusal_.ok()) return;
   Command tick;
   tick.run = [this](State& state, const Now& at, Changes& changes) {
     next_tick_ = Tick(state, Context{at, /*principal=*/"", /*host=*/""}, changes);
@@ -172,18 +246,24 @@ void CommandRunner::RunTick(const Now& now) {
   RunMutation(tick, now);
 }
 
+absl::Status CommandRunner::Commit(const Changes& changes) {
+  const MonotonicTime start = clock_.MonotonicNow();
+  absl::Status status = store_->Commit(ToTransaction(changes)).status();
+  observer_.OnCommit(status, clock_.MonotonicNow() - start);
+  return status;
+}
+
 bool CommandRunner::Flush(absl::Status* error) {
   Staged staged = std::exchange(staged_, Staged(store_->limits()));
   std::vector<Answer> answers = std::exchange(answers_, {});
   if (!staged.changes().mutations.empty()) {
-    const MonotonicTime start = clock_.MonotonicNow();
-    const absl::Status status = store_->Commit(ToTransaction(staged.changes())).status();
-    observer_.OnCommit(status, clock_.MonotonicNow() - start);
+    const absl::Status status = Commit(staged.changes());
     if (!status.ok()) {
       *error = ErrorForCommands(status);
-      Unload(status);
+      const bool goes_on = OnlyRefused(status);
+      if (!goes_on) Unload(status);
       for (Answer& answer : answers) answer.done(*error);
-      EnsureLoaded();
+      goes_on ? LoadAgain(status) : static_cast<void>(EnsureLoaded());
       return false;
     }
   } else if (!answers.empty() && !ConfirmAnswers(staged, answers, error)) {

@@ -26,6 +26,9 @@ class RunnerObserver {
   virtual void OnLoaded(const State& /*state*/) {}
   // Service is refused until OnLoaded. `cause` is also passed if a load failed again.
   virtual void OnUnloaded(const absl::Status& /*cause*/) {}
+  // `state` was loaded again, since a transaction certainly did not happen, for `cause`. What was
+  // heard before is true still; only what hosts are assigned may have changed.
+  virtual void OnLoadedAgain(const State& /*state*/, const absl::Status& /*cause*/) {}
   // `changes` are durable and their commands have been answered. `revision` is the
   // cluster's at that point; `state` may already be further.
   virtual void OnCommitted(const State& /*state*/, const Changes& /*changes*/,
@@ -40,11 +43,17 @@ class RunnerObserver {
 // (invariant 4), and no renewal, linearizable read or mutation that changes nothing is answered
 // unless the store has confirmed, after the round began, that this coordinator still leads.
 //
-// A commit that failed leaves the state in memory ahead of the store, or unknown: the
-// state is dropped, what the transaction's commands get says whether it may have happened,
-// and the state is loaded again, with growing pauses, while service is refused. No
-// transaction is ever repeated. Commands that change nothing run before the mutations of
-// their round, so that a store that is full or broken for writing does not stop renewals.
+// A commit whose outcome is unknown leaves nobody knowing what the state is: it is dropped and
+// loaded again, with growing pauses, while service is refused. No transaction is ever repeated,
+// and what its commands get says whether it may have happened. Commands that change nothing run
+// before the mutations of their round.
+//
+// After a commit that certainly did not happen, since the store is full say, the state in memory
+// is only ahead of the store: it is loaded again, once, and sessions go on. Then mutations are
+// refused without being run, and nobody's lease is ended, for a pause that grows; after it the
+// store is asked, with a transaction that changes nothing, whether it takes changes. So however
+// long it is full and whatever clients try meanwhile, it costs a small write per pause, and a
+// load when it takes that one and refuses the next.
 //
 // Blocks in the store. Not thread-safe: the shell around it (CommandExecutor, or a simulation)
 // calls it from one thread. Reads only the clock it is given.
@@ -88,6 +97,12 @@ class CommandRunner {
   // Tries to load if it is time to. Returns whether there is a state.
   bool EnsureLoaded();
   void Unload(const absl::Status& cause);
+  // After a transaction that did not happen, for `cause`.
+  void LoadAgain(const absl::Status& cause);
+  // Begins a pause without mutations, or another one.
+  void Pause(const absl::Status& cause);
+  // Asks the store whether it takes changes, if there is a pause and it is over.
+  void TryToEndPause();
   // Why there is no state.
   absl::Status NotServing() const;
   // Asks the store whether this process still owns it.
@@ -97,6 +112,7 @@ class CommandRunner {
   void RunMutation(Command& command, const Now& now);
   void RunTick(const Now& now);
 
+  absl::Status Commit(const Changes& changes);
   // Makes `staged_` durable and answers the commands behind it. False: it failed, they
   // have been told `error` or worse, and so must a command that has run but is not in it.
   bool Flush(absl::Status* error);
@@ -116,6 +132,11 @@ class CommandRunner {
   absl::Duration retry_pause_;
   MonotonicTime next_load_;
   absl::Duration next_tick_;  // on Now::monotonic
+
+  absl::Status refusal_;  // of mutations, while it is not OK
+  absl::Duration pause_;
+  MonotonicTime pause_began_ = MonotonicTime::InfinitePast();
+  MonotonicTime pause_ends_;
 
   Staged staged_{StoreLimits()};
   std::vector<Answer> answers_;  // wait for staged_

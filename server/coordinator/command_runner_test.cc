@@ -124,27 +124,41 @@ TEST_F(CommandRunnerTest, ARoundOverTheStoresLimitsBecomesSeveralTransactions) {
   EXPECT_EQ(observer_.revisions[1], observer_.events.back().revision());
 }
 
-TEST_F(CommandRunnerTest, WhenTheFirstOfTwoTransactionsFailsTheSecondStillCounts) {
+struct AfterFailure {
+  CommitFault fault;
+  v1::Reason reason;
+  bool rest_counts;
+};
+
+class FirstOfTwoTransactionsFails : public CommandRunnerTest,
+                                    public testing::WithParamInterface<AfterFailure> {};
+
+TEST_P(FirstOfTwoTransactionsFails, WhatIsAcknowledgedIsThere) {
   std::vector<Answer> answers(100);
   std::vector<Command> round;
   for (size_t i = 0; i < answers.size(); ++i) {
     round.push_back(CreatePoolCommand(absl::StrCat("p", i), &answers[i]));
   }
-  store_.FailNextCommit(CommitFault::kFull);
+  store_.FailNextCommit(GetParam().fault);
   runner_.RunOnce(std::move(round));
   std::vector<std::string> acknowledged;
   for (size_t i = 0; i < answers.size(); ++i) {
     if (answers[i]->ok()) {
       acknowledged.push_back(absl::StrCat("p", i));
     } else {
-      EXPECT_EQ(ReasonOf(*answers[i]), v1::STORE_FULL);
+      EXPECT_EQ(ReasonOf(*answers[i]), GetParam().reason);
     }
   }
-  EXPECT_FALSE(acknowledged.empty());
   EXPECT_LT(acknowledged.size(), answers.size());
+  EXPECT_EQ(!acknowledged.empty(), GetParam().rest_counts);
   EXPECT_THAT(Pools(), testing::UnorderedElementsAreArray(acknowledged));
   EXPECT_EQ(StoredPools(), Pools());
 }
+
+INSTANTIATE_TEST_SUITE_P(All, FirstOfTwoTransactionsFails,
+                         testing::Values(AfterFailure{CommitFault::kFull, v1::STORE_FULL, false},
+                                         AfterFailure{CommitFault::kUnknownLost,
+                                                      v1::OUTCOME_UNKNOWN, true}));
 
 TEST_F(CommandRunnerTest, StoreFullChangesNothing) {
   ASSERT_TRUE(Create("before").ok());
@@ -153,10 +167,116 @@ TEST_F(CommandRunnerTest, StoreFullChangesNothing) {
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
   EXPECT_EQ(ReasonOf(status), v1::STORE_FULL);
   EXPECT_EQ(observer_.events.size(), 1u);
-  EXPECT_EQ(observer_.loads, 2);
+  EXPECT_EQ(observer_.loads, 1);
+  EXPECT_EQ(observer_.loads_again, 1);
+  EXPECT_THAT(observer_.unloads, IsEmpty());
   EXPECT_THAT(Pools(), ElementsAre("before"));
   EXPECT_EQ(StoredPools(), Pools());
+  clock_.Advance(runner_.NextDue() - clock_.MonotonicNow());
   EXPECT_TRUE(Create("p").ok());
+}
+
+// However long it is full, and whoever tries meanwhile.
+TEST_F(CommandRunnerTest, AStoreThatStaysFullIsAskedAtGrowingIntervals) {
+  ASSERT_TRUE(Create("before").ok());
+  store_.set_full(true);
+  EXPECT_EQ(ReasonOf(Create("p")), v1::STORE_FULL);
+  const int before = store_.commits();
+  absl::Duration pause = absl::ZeroDuration();
+  for (int asked = 0; asked < 20; ++asked) {
+    const absl::Duration next = runner_.NextDue() - clock_.MonotonicNow();
+    EXPECT_GE(next, pause);
+    EXPECT_GT(next, absl::ZeroDuration());
+    EXPECT_LE(next, absl::Seconds(5));
+    pause = next;
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(ReasonOf(Create("p")), v1::STORE_FULL);
+    EXPECT_EQ(store_.commits(), before + asked);
+    clock_.Advance(next);
+    runner_.RunOnce({});
+  }
+  EXPECT_EQ(observer_.loads_again, 1);
+  EXPECT_THAT(observer_.unloads, IsEmpty());
+
+  store_.set_full(false);
+  clock_.Advance(pause);
+  EXPECT_TRUE(Create("p").ok());
+  EXPECT_THAT(Pools(), ElementsAre("before", "p"));
+  EXPECT_EQ(StoredPools(), Pools());
+}
+
+// A store with room for the question, and not for the answer.
+TEST_F(CommandRunnerTest, AStoreThatRefusesNowAndThenIsLoadedAgainAtGrowingIntervals) {
+  ASSERT_TRUE(Create("before").ok());
+  for (int i = 0; i < 20; ++i) {
+    store_.FailNextCommit(CommitFault::kFull);
+    EXPECT_EQ(ReasonOf(Create("p")), v1::STORE_FULL);
+    clock_.Advance(runner_.NextDue() - clock_.MonotonicNow());
+    runner_.RunOnce({});
+  }
+  store_.FailNextCommit(CommitFault::kFull);
+  EXPECT_EQ(ReasonOf(Create("p")), v1::STORE_FULL);
+  EXPECT_EQ(runner_.NextDue() - clock_.MonotonicNow(), absl::Seconds(5));
+  EXPECT_EQ(observer_.loads_again, 21);
+
+  // After a while without any such thing it begins anew.
+  clock_.Advance(absl::Minutes(2));
+  runner_.RunOnce({});
+  store_.FailNextCommit(CommitFault::kFull);
+  EXPECT_EQ(ReasonOf(Create("p")), v1::STORE_FULL);
+  EXPECT_EQ(runner_.NextDue() - clock_.MonotonicNow(), absl::Milliseconds(100));
+}
+
+TEST_F(CommandRunnerTest, NoLeaseEndsWhileTheStoreIsFull) {
+  std::string session, resumed, unknown;
+  Answer registered, renewed;
+  Run(RegisterCommand("host-a", &session, &registered), registered);
+  ASSERT_EQ(registered, absl::OkStatus());
+  Run(RegisterCommand("host-b", &unknown, &registered), registered);
+  store_.set_full(true);
+  for (absl::Duration passed; passed < absl::Minutes(2); passed += absl::Seconds(3)) {
+    clock_.Advance(absl::Seconds(3));
+    EXPECT_EQ(ReasonOf(Create("p")), v1::STORE_FULL);
+    EXPECT_EQ(Run(RenewCommand("host-a", session, &renewed), renewed), absl::OkStatus());
+  }
+  // Its stream broke.
+  Run(RegisterCommand("host-a", &resumed, &registered), registered);
+  EXPECT_EQ(registered, absl::OkStatus());
+  EXPECT_EQ(resumed, session);
+  Run(RegisterCommand("host-c", &unknown, &registered), registered);
+  EXPECT_EQ(ReasonOf(*registered), v1::STORE_FULL);
+  EXPECT_EQ(observer_.events.back().type(), v1::HOST_REGISTERED);
+
+  // What is overdue is done once it can be.
+  store_.set_full(false);
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_EQ(Run(RenewCommand("host-a", session, &renewed), renewed), absl::OkStatus());
+  while (runner_.NextDue() <= clock_.MonotonicNow()) runner_.RunOnce({});
+  EXPECT_EQ(observer_.events.back().type(), v1::HOST_EXPIRED);
+  EXPECT_EQ(observer_.events.back().resource(), "hosts/host-b");
+}
+
+TEST_F(CommandRunnerTest, WhoIsDeposedWhileTheStoreIsFullServesNothing) {
+  store_.set_full(true);
+  EXPECT_EQ(ReasonOf(Create("p")), v1::STORE_FULL);
+  medium_->Depose();
+  store_.set_full(false);
+  clock_.Advance(runner_.NextDue() - clock_.MonotonicNow());
+  EXPECT_EQ(ReasonOf(Create("p")), v1::NOT_LEADER);
+  EXPECT_EQ(ReasonOf(runner_.deposed()), v1::STORE_IN_USE);
+}
+
+TEST_F(CommandRunnerTest, AFullStoreThatCannotBeReadIsLoadedWhenItCan) {
+  ASSERT_TRUE(Create("before").ok());
+  store_.FailNextCommit(CommitFault::kFull);
+  store_.set_cannot_recover(true);
+  EXPECT_EQ(ReasonOf(Create("p")), v1::STORE_FULL);
+  EXPECT_EQ(ReasonOf(Create("p")), v1::UNREACHABLE);
+  EXPECT_EQ(observer_.unloads.size(), 2u);
+  store_.set_cannot_recover(false);
+  clock_.Advance(runner_.NextDue() - clock_.MonotonicNow());
+  EXPECT_TRUE(Create("p").ok());
+  EXPECT_EQ(observer_.loads, 2);
+  EXPECT_EQ(observer_.loads_again, 0);
 }
 
 TEST_F(CommandRunnerTest, UnknownOutcomeThatWasLost) {

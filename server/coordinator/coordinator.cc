@@ -128,6 +128,13 @@ void Coordinator::OnUnloaded(const absl::Status& cause) {
   fencer_.Reset({});
 }
 
+void Coordinator::OnLoadedAgain(const State& state, const absl::Status& cause) {
+  metrics_.RecordLoad();
+  spdlog::error("state_loaded_again revision={} reason={} cause=\"{}\"", state.cluster.revision(),
+                ResultName(cause), std::string(cause.message()));
+  api_->OnLoadedAgain(state);
+}
+
 void Coordinator::OnCommitted(const State& state, const Changes& changes, uint64_t revision) {
   metrics_.RecordChanges(changes);
   api_->OnCommitted(state, changes, revision);

@@ -80,6 +80,7 @@ class Coordinator final : private RunnerObserver, private LeadershipObserver {
 
   void OnLoaded(const State& state) override;
   void OnUnloaded(const absl::Status& cause) override;
+  void OnLoadedAgain(const State& state, const absl::Status& cause) override;
   void OnCommitted(const State& state, const Changes& changes, uint64_t revision) override;
   void OnRound(size_t commands) override { metrics_.RecordRound(commands); }
   void OnCommit(const absl::Status& status, absl::Duration latency) override;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,7 @@
 #include "server/rpc/client_credentials.h"
 #include "server/rpc/standard_calls.h"
 #include "server/rpc/test_certificates.h"
+#include "server/store/scoped_mount.h"
 
 namespace weft {
 namespace {
@@ -108,29 +110,123 @@ TEST_F(NetworkTest, MetricsAddressInUse) {
   EXPECT_THAT(std::string(status.message()), HasSubstr(options.metrics_address));
 }
 
-TEST_F(NetworkTest, StoreFailure) {
-  TestStore store(std::make_shared<MemoryMedium>());
-  SoleLeadership leadership(store);
-  auto coordinator = Coordinator::Start(options_, leadership, clock_, random_, programs_);
-  ASSERT_TRUE(coordinator.ok()) << coordinator.status();
-  coordinator_ = *std::move(coordinator);
-  thread_ = std::thread([this] { EXPECT_TRUE(coordinator_->Run().ok()); });
-  channel_ = Connect(grpc::InsecureChannelCredentials());
+// A coordinator whose store fails when it is told to.
+class StoreTest : public NetworkTest {
+ protected:
+  void SetUp() override {
+    auto coordinator = Coordinator::Start(options_, failing_, clock_, random_, programs_);
+    ASSERT_TRUE(coordinator.ok()) << coordinator.status();
+    coordinator_ = *std::move(coordinator);
+    thread_ = std::thread([this] { EXPECT_TRUE(coordinator_->Run().ok()); });
+    channel_ = Connect(grpc::InsecureChannelCredentials());
+  }
+  void TearDown() override { StopCoordinator(); }
+
+  v1::Reason CreatePool() {
+    v1::CreatePoolRequest request;
+    request.set_pool_id("p");
+    v1::Pool pool;
+    return ReasonOf(Call<Pools>(&Pools::Stub::CreatePool, request, &pool));
+  }
+
+  TestStore fake_store_{std::make_shared<MemoryMedium>()};
+
+ private:
+  SoleLeadership failing_{fake_store_};
+};
+
+// Longer than any lease, and clients go on trying: no stream ends, no lease runs out.
+TEST_F(StoreTest, SessionsGoOnWhileTheStoreIsFull) {
+  TestHost host(Connect(grpc::InsecureChannelCredentials()), "host-a", medium_);
+  ASSERT_TRUE(host.Register(OneDevice()));
+  fake_store_.set_full(true);
+  const int before = fake_store_.commits();
+  for (int i = 0; i < 20; ++i) {
+    for (int j = 0; j < 10; ++j) ASSERT_EQ(CreatePool(), v1::STORE_FULL);
+    v1::NodeMessage report;
+    *report.mutable_devices() = OneDevice();
+    host.Write(report);
+    ASSERT_TRUE(host.Renew()) << i;
+    clock_.Advance(absl::Seconds(3));
+  }
+  EXPECT_LE(fake_store_.commits(), before + 30);
+  EXPECT_EQ(Health(channel_), kServing);
+  v1::ClusterStatus status;
+  ASSERT_TRUE(Call<Clusters>(&Clusters::Stub::GetStatus, {}, &status).ok());
+  EXPECT_EQ(status.hosts_alive(), 1u);
+
+  fake_store_.set_full(false);
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_EQ(CreatePool(), v1::REASON_UNSPECIFIED);
+  EXPECT_TRUE(host.Renew());
+  // What it had reported meanwhile is asked for again.
+  ASSERT_TRUE(host.PumpUntil([&] { return host.resyncs() > 0; }));
+}
+
+// The same with a disk.
+TEST_F(NetworkTest, SessionsGoOnWhileTheDiskIsFull) {
+  ScopedMount mount(folder_.path(), "size=4m");
+  if (!mount.mounted()) GTEST_SKIP() << "cannot mount a tmpfs: " << mount.error();
+  StartCoordinator();
+  TestHost host(Connect(grpc::InsecureChannelCredentials()), "host-a", medium_);
+  ASSERT_TRUE(host.Register(OneDevice()));
+  MakePool(host);
+  const std::string ballast = folder_.File("ballast");
+  const auto fill = [&] {
+    std::ofstream file(ballast, std::ios::app);
+    while (file << std::string(4096, 'x') << std::flush) {
+    }
+  };
+  fill();
+  int segments = 0;
+  const auto create = [&] {
+    v1::Segment segment;
+    const absl::Status status =
+        CreateSegment(SegmentRequest(absl::StrCat("s", segments), 2), &segment);
+    segments += status.ok();
+    return ReasonOf(status);
+  };
+  while (create() != v1::STORE_FULL) {
+  }
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(host.Renew()) << i;
+    clock_.Advance(absl::Seconds(3));
+    EXPECT_EQ(create(), v1::STORE_FULL);
+  }
+  // The coordinator can be restarted, too. The log of the store is empty then: its space is taken.
+  Restart();
+  fill();
+  TestHost again(Connect(grpc::InsecureChannelCredentials()), "host-a", medium_);
+  v1::CreatePoolRequest request;
+  request.set_pool_id("q");
+  v1::Pool pool;
+  EXPECT_EQ(ReasonOf(Call<Pools>(&Pools::Stub::CreatePool, request, &pool)), v1::STORE_FULL);
+  ASSERT_TRUE(again.Register(OneDevice()));
+  EXPECT_EQ(again.session_id(), host.session_id());
+  EXPECT_TRUE(again.Renew());
+
+  std::filesystem::remove(ballast);
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_EQ(create(), v1::REASON_UNSPECIFIED);
+  v1::GetPoolRequest get;
+  get.set_name("pools/p");
+  ASSERT_TRUE(Call<Pools>(&Pools::Stub::GetPool, get, &pool).ok());
+  EXPECT_EQ(pool.usage().segments(), static_cast<uint64_t>(segments));
+}
+
+TEST_F(StoreTest, ItsFailureEndsStreamsAndNoSession) {
   TestHost host(channel_, "host-a", medium_);
   ASSERT_TRUE(host.Register());
   EXPECT_EQ(Health(channel_), kServing);
 
-  store.FailNextCommit(CommitFault::kUnknownLost);
-  store.set_cannot_recover(true);
-  v1::CreatePoolRequest request;
-  request.set_pool_id("p");
-  v1::Pool pool;
-  EXPECT_EQ(ReasonOf(Call<Pools>(&Pools::Stub::CreatePool, request, &pool)), v1::OUTCOME_UNKNOWN);
+  fake_store_.FailNextCommit(CommitFault::kUnknownLost);
+  fake_store_.set_cannot_recover(true);
+  EXPECT_EQ(CreatePool(), v1::OUTCOME_UNKNOWN);
   EXPECT_EQ(Health(channel_), kNotServing);
   v1::ClusterStatus status;
   EXPECT_EQ(ReasonOf(Call<Clusters>(&Clusters::Stub::GetStatus, {}, &status)), v1::UNREACHABLE);
 
-  store.set_cannot_recover(false);
+  fake_store_.set_cannot_recover(false);
   clock_.Advance(absl::Seconds(5));
   ASSERT_TRUE(Call<Clusters>(&Clusters::Stub::GetStatus, {}, &status).ok());
   EXPECT_EQ(Health(channel_), kServing);
@@ -139,7 +235,6 @@ TEST_F(NetworkTest, StoreFailure) {
   TestHost again(channel_, "host-a", medium_);
   ASSERT_TRUE(again.Register());
   EXPECT_EQ(again.session_id(), host.session_id());
-  StopCoordinator();
 }
 
 class TlsTest : public CoordinatorTestBase {

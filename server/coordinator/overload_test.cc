@@ -1,6 +1,8 @@
 // Floods: what is too much is refused with a hint, and nobody loses a lease for it.
 
+#include <array>
 #include <atomic>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -134,6 +136,66 @@ TEST_F(OverloadTest, WatchersBeyondTheLimitAreRefused) {
   EXPECT_TRUE(RetryDelayOf(status).has_value());
   for (const auto& one : contexts) one->TryCancel();
   for (const auto& reader : readers) reader->Finish();
+}
+
+TEST_F(OverloadTest, WhoSendsTooManyRequestIdsIsToldWhenThereIsRoom) {
+  StopCoordinator();
+  options_.core.max_requests_per_principal = 2;
+  StartCoordinator();
+  absl::Status status;
+  for (const char* const id : {"a", "b", "c"}) {
+    v1::CreatePoolRequest request;
+    request.set_pool_id(id);
+    request.set_request_id(id);
+    v1::Pool pool;
+    status = Call<v1::PoolService>(&v1::PoolService::Stub::CreatePool, request, &pool);
+  }
+  EXPECT_EQ(ReasonOf(status), v1::QUOTA) << status;
+  EXPECT_EQ(RetryDelayOf(status), absl::Minutes(2));
+}
+
+// Each holds the whole state until its reader has taken it.
+TEST_F(OverloadTest, BackupsBeyondTheLimitAreRefused) {
+  StopCoordinator();
+  options_.executor = {};
+  StartCoordinator();
+  // More than fits into a stream that nobody reads and whose window does not grow.
+  constexpr int kPools = 2000;
+  Flood pools(channel_, kPools);
+  pools.Await();
+  ASSERT_EQ(pools.served(), kPools);
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1 << 16);
+  v1::ClusterService::Stub stub(grpc::CreateCustomChannel(
+      coordinator_->addresses().front(), grpc::InsecureChannelCredentials(), arguments));
+  struct Backup {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<v1::BackupChunk>> reader;
+  };
+  std::array<Backup, 2> slow;
+  for (Backup& backup : slow) {
+    backup.reader = stub.Backup(&backup.context, {});
+    backup.reader->WaitForInitialMetadata();
+  }
+  const auto whole_backup = [&] {
+    grpc::ClientContext context;
+    const auto reader = stub.Backup(&context, {});
+    v1::BackupChunk chunk;
+    while (reader->Read(&chunk)) {
+    }
+    return FromGrpcStatus(reader->Finish());
+  };
+  const absl::Status refused = whole_backup();
+  EXPECT_EQ(ReasonOf(refused), v1::OVERLOADED) << refused;
+  EXPECT_TRUE(RetryDelayOf(refused).has_value());
+  slow[0].context.TryCancel();
+  absl::Status status = refused;
+  while (ReasonOf(status) == v1::OVERLOADED) status = whole_backup();
+  EXPECT_TRUE(status.ok()) << status;
+  slow[1].context.TryCancel();
+  for (Backup& backup : slow) backup.reader->Finish();
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "server/core/pools.h"
 #include "server/core/sessions.h"
 #include "server/core/state.h"
+#include "server/core/unrecorded.h"
 #include "server/platform/fake_random.h"
 #include "server/platform/random.h"
 #include "server/store/faulty_store.h"
@@ -35,6 +36,8 @@ class TestStore final : public Store {
       : store_(std::make_unique<FaultyStore>(MemoryStore::Open(std::move(medium)).value())) {}
 
   void FailNextCommit(CommitFault fault) { store_->FailNextCommit(fault); }
+  // While true: RESOURCE_EXHAUSTED STORE_FULL.
+  void set_full(bool value) { full_ = value; }
   // While true: UNAVAILABLE.
   void set_cannot_recover(bool value) { cannot_recover_ = value; }
   void set_cannot_confirm(bool value) { cannot_confirm_ = value; }
@@ -44,6 +47,7 @@ class TestStore final : public Store {
 
   absl::StatusOr<CommitResult> Commit(const Transaction& transaction) override {
     ++commits_;
+    if (full_) store_->FailNextCommit(CommitFault::kFull);
     return store_->Commit(transaction);
   }
   absl::StatusOr<int64_t> Scan(std::string_view prefix, Visitor visit) override {
@@ -62,9 +66,10 @@ class TestStore final : public Store {
 
  private:
   std::unique_ptr<FaultyStore> store_;
+  std::atomic<bool> full_{false};
   std::atomic<bool> cannot_recover_{false};
   std::atomic<bool> cannot_confirm_{false};
-  int commits_ = 0;
+  std::atomic<int> commits_ = 0;
   int confirmations_ = 0;
 };
 
@@ -73,12 +78,14 @@ class TestObserver : public RunnerObserver {
  public:
   void OnLoaded(const State&) override { ++loads; }
   void OnUnloaded(const absl::Status& cause) override { unloads.push_back(cause); }
+  void OnLoadedAgain(const State&, const absl::Status&) override { ++loads_again; }
   void OnCommitted(const State&, const Changes& changes, uint64_t revision) override {
     for (const v1::Event& event : changes.events) events.push_back(event);
     revisions.push_back(revision);
   }
 
   int loads = 0;
+  int loads_again = 0;
   std::vector<absl::Status> unloads;
   std::vector<v1::Event> events;
   std::vector<uint64_t> revisions;
@@ -128,6 +135,11 @@ inline Command RegisterCommand(const std::string& host, std::string* session_id,
         Register(state, Context{now, "hosts/" + host, host}, TestRegistration(host), changes);
     if (registered.ok()) *session_id = registered->session_id();
     return registered.status();
+  };
+  command.run_unrecorded = [host, session_id](State& state, const Now& now, Changes&) {
+    const auto resumed = Resume(state, now, TestRegistration(host));
+    if (resumed.ok()) *session_id = resumed->session_id();
+    return resumed.status();
   };
   command.done = [answer](const absl::Status& status) { *answer = status; };
   return command;

@@ -54,6 +54,7 @@ bool TestHost::ReadOne() {
   if (!stream_->Read(&message)) return false;
   if (message.has_registered()) registered_ = message.registered();
   if (message.has_renewed()) renewed_ = message.renewed().sequence();
+  if (message.has_resync()) ++resyncs_;
   if (!message.has_assignments()) return true;
   if (message.assignments().whole()) {
     assigned_.clear();

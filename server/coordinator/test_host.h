@@ -50,6 +50,8 @@ class TestHost {
   const std::map<std::string, v1::Assignment>& assigned() const { return assigned_; }
   // How often the coordinator sent everything.
   int wholes() const { return wholes_; }
+  // How often it was asked to register again; it does not.
+  int resyncs() const { return resyncs_; }
   int scrubs_done() const { return scrubs_done_; }
   // Whether an assignment whose key begins so is there.
   bool Has(const std::string& key_prefix) const;
@@ -68,6 +70,7 @@ class TestHost {
   uint64_t renewals_sent_ = 0;
   uint64_t renewed_ = 0;
   int wholes_ = 0;
+  int resyncs_ = 0;
   int scrubs_done_ = 0;
 };
 

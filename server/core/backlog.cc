@@ -8,6 +8,7 @@
 #include "server/core/keys.h"
 #include "server/core/lookup.h"
 #include "server/core/moves.h"
+#include "server/core/proofs.h"
 #include "server/core/scrubs.h"
 #include "server/core/strays.h"
 
@@ -33,6 +34,17 @@ bool RevokeSome(State& state, const Context& context, const std::string& host, C
     RevokeGrant(state, context, segment, host, changes);
   }
   return true;
+}
+
+// Has each device's scrubs assigned, and the next proof begun. Returns whether all are.
+bool LookAtDevices(State& state, const Context& context, Changes& changes) {
+  state.assigning_scrubs = false;
+  for (auto& [id, device] : state.devices) {
+    if (IsFull(changes)) return false;
+    AdvanceProofs(state, context, device, changes);
+    AssignScrubs(state, context, id, changes);
+  }
+  return !state.assigning_scrubs;
 }
 
 // A segment being deleted goes on to be deleted; the new generation is for its holders.
@@ -91,8 +103,7 @@ bool WorkOffBacklog(State& state, const Context& context, Changes& changes) {
     if (RevokeSome(state, context, host, changes)) state.revoking_hosts.erase(host);
   }
   if (state.assigning_scrubs && !IsFull(changes)) {
-    state.assigning_scrubs = false;
-    for (const auto& [id, device] : state.devices) AssignScrubs(state, context, id, changes);
+    state.assigning_scrubs = !LookAtDevices(state, context, changes);
   }
   const bool more_strays = WorkOffStrays(state, context, changes);
   const bool moving = StartMoves(state, context, changes);

@@ -70,6 +70,8 @@ void ApiServer::OnLoaded(const State& state) {
 
 void ApiServer::OnUnloaded() { SetServing(*parts_->running.server, false); }
 
+void ApiServer::OnLoadedAgain(const State& state) { parts_->registry.Resend(state); }
+
 void ApiServer::OnDeposed() {
   SetServing(*parts_->running.server, false);
   parts_->registry.EndAll(NotLeader(""));

@@ -30,6 +30,8 @@ class ApiServer {
   // since what they were sent, or what was kept only in memory, may be gone.
   void OnLoaded(const State& state);
   void OnUnloaded();
+  // Sessions go on: hosts are told of all their assignments.
+  void OnLoadedAgain(const State& state);
   // Another coordinator leads, or will: streams end with NOT_LEADER. To be called once every
   // command is refused.
   void OnDeposed();

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/core/backup_file.h"
 #include "server/core/dump.h"
+#include "server/core/errors.h"
 #include "server/core/schema_version.h"
 #include "server/rpc/status.h"
 
@@ -22,10 +23,17 @@ std::string FileOf(const State& state, const Now& now) {
   return std::move(writer).Finish();
 }
 
+absl::Status TooMany() {
+  return MakeError(absl::StatusCode::kResourceExhausted, v1::OVERLOADED,
+                   absl::StrCat(BackupStream::kMaxUnderWay,
+                                " backups are under way: try again when one of them is done"));
+}
+
 }  // namespace
 
-BackupStream* BackupStream::Start(const ServiceDeps& deps, grpc::CallbackServerContext* context) {
-  const std::shared_ptr<BackupStream> stream(new BackupStream(deps));
+BackupStream* BackupStream::Start(const ServiceDeps& deps, std::atomic<int>& under_way,
+                                  grpc::CallbackServerContext* context) {
+  const std::shared_ptr<BackupStream> stream(new BackupStream(deps, under_way));
   stream->self_ = stream;
   absl::StatusOr<Caller> caller = IdentifyCaller(PeerOf(*context), ClaimsOf(*context));
   if (caller.ok()) {
@@ -46,6 +54,9 @@ void BackupStream::Copy(Caller caller) {
     if (absl::Status status = Authorize(state, caller, Access::kAdmin); !status.ok()) {
       return status;
     }
+    if (self->under_way_ >= kMaxUnderWay) return TooMany();
+    ++self->under_way_;
+    self->counted_ = true;
     self->bytes_ = FileOf(state, now);
     return absl::OkStatus();
   };
@@ -59,6 +70,11 @@ void BackupStream::Copy(Caller caller) {
     }
   };
   deps_.executor.Submit(Lane::kRequest, std::move(command));
+}
+
+void BackupStream::OnDone() {
+  if (counted_) --under_way_;
+  self_.reset();
 }
 
 void BackupStream::OnWriteDone(bool ok) {

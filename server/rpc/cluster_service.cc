@@ -20,7 +20,7 @@ grpc::ServerUnaryReactor* ClusterService::GetStatus(grpc::CallbackServerContext*
 
 grpc::ServerWriteReactor<v1::BackupChunk>* ClusterService::Backup(
     grpc::CallbackServerContext* context, const v1::BackupRequest* /*request*/) {
-  return BackupStream::Start(deps_, context);
+  return BackupStream::Start(deps_, backups_, context);
 }
 
 }  // namespace weft

@@ -3,6 +3,8 @@
 #ifndef WEFT_SERVER_RPC_CLUSTER_SERVICE_H_
 #define WEFT_SERVER_RPC_CLUSTER_SERVICE_H_
 
+#include <atomic>
+
 #include "proto/weft/v1/cluster.grpc.pb.h"
 #include "server/rpc/calls.h"
 
@@ -23,6 +25,7 @@ class ClusterService final : public v1::ClusterService::CallbackService {
  private:
   const ServiceDeps deps_;
   const MonotonicTime start_;
+  std::atomic<int> backups_ = 0;
 };
 
 }  // namespace weft

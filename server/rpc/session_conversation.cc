@@ -6,10 +6,16 @@
 #include "server/core/errors.h"
 #include "server/core/names.h"
 #include "server/core/sessions.h"
+#include "server/core/unrecorded.h"
 #include "server/rpc/session_registry.h"
 
 namespace weft {
 namespace {
+
+// Whether what was refused can be said again later, and is no fault of who said it.
+bool Passes(const absl::Status& status) {
+  return absl::IsResourceExhausted(status) && ReasonOf(status) != v1::QUOTA;
+}
 
 absl::Status BadMessage(std::string_view message) {
   return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT, message);
@@ -34,82 +40,130 @@ void SessionConversation::Take(v1::NodeMessage message) {
   }
 }
 
+// What comes out of a Register.
+struct SessionConversation::Registration {
+  v1::Register request;
+  v1::Registered registered;
+  v1::Assignments whole;
+  // Only the lease was extended.
+  bool resumed = false;
+};
+
 void SessionConversation::Register(v1::Register request) {
-  if (absl::Status status = AuthorizeRegister(peer_, request.host_id()); !status.ok()) {
+  const std::string host = request.host_id();
+  if (absl::Status status = AuthorizeRegister(peer_, host); !status.ok()) {
     Refuse(status);
     return;
   }
-  struct Result {
-    std::string host;
-    v1::Registered registered;
-    v1::Assignments whole;
+  if (!registry_.StartRegistering(host)) {
+    Refuse(MakeError(absl::StatusCode::kResourceExhausted, v1::OVERLOADED,
+                     absl::StrCat(host, " has ", SessionRegistry::kMaxRegistering,
+                                  " registrations waiting already")));
+    return;
+  }
+  auto result = std::make_shared<Registration>();
+  result->request = std::move(request);
+  const auto take = [result](State& state, absl::StatusOr<v1::Registered> registered) {
+    if (!registered.ok()) return registered.status();
+    result->registered = *std::move(registered);
+    result->whole = WholeAssignments(state, result->request.host_id());
+    return absl::OkStatus();
   };
-  auto result = std::make_shared<Result>();
-  Submit(
-      Lane::kSession, CommandKind::kMutation, "Register",
-      [request = std::move(request), result](State& state, const Now& now, Changes& changes) {
-        const Context context{now, FormatHostName(request.host_id()), request.host_id()};
-        absl::StatusOr<v1::Registered> registered =
-            weft::Register(state, context, request, changes);
-        if (!registered.ok()) return registered.status();
-        result->host = request.host_id();
-        result->registered = *std::move(registered);
-        result->whole = WholeAssignments(state, result->host);
-        return absl::OkStatus();
-      },
-      [this, result] { Welcome(result->host, result->registered, result->whole); });
+  Command command;
+  command.run = [result, take](State& state, const Now& now, Changes& changes) {
+    const std::string& host = result->request.host_id();
+    const Context context{now, FormatHostName(host), host};
+    return take(state, weft::Register(state, context, result->request, changes));
+  };
+  command.run_unrecorded = [result, take](State& state, const Now& now, Changes&) {
+    result->resumed = true;
+    return take(state, weft::Resume(state, now, result->request));
+  };
+  Submit(Lane::kSession, "Register", std::move(command),
+         [this, host, result](const absl::Status& status) {
+           registry_.EndRegistering(host);
+           if (status.ok()) {
+             Welcome(*result);
+           } else {
+             End(status);
+           }
+         });
 }
 
-void SessionConversation::Welcome(const std::string& host, const v1::Registered& registered,
-                                  const v1::Assignments& whole) {
-  host_ = host;
-  session_id_ = registered.session_id();
+void SessionConversation::Welcome(const Registration& registration) {
+  host_ = registration.request.host_id();
+  session_id_ = registration.registered.session_id();
+  missed_ = registration.resumed;
   OnRegistered();
   v1::CoordinatorMessage message;
-  *message.mutable_registered() = registered;
+  *message.mutable_registered() = registration.registered;
   Send(std::move(message));
   message.Clear();
-  *message.mutable_assignments() = whole;
+  *message.mutable_assignments() = registration.whole;
   Send(std::move(message));
   registry_.Attach(shared_from_this());
 }
 
 void SessionConversation::Renew(uint64_t sequence) {
-  Submit(
-      Lane::kRenewal, CommandKind::kConfirmed, "Renew",
-      [this](State& state, const Now& now, Changes&) {
-        return weft::Renew(state, now, host_, session_id_);
-      },
-      [this, sequence] {
-        v1::CoordinatorMessage message;
-        message.mutable_renewed()->set_sequence(sequence);
-        Send(std::move(message));
-      });
+  Command command;
+  command.kind = CommandKind::kConfirmed;
+  command.run = [this](State& state, const Now& now, Changes&) {
+    return weft::Renew(state, now, host_, session_id_);
+  };
+  Submit(Lane::kRenewal, "Renew", std::move(command), [this, sequence](const absl::Status& status) {
+    if (!status.ok()) {
+      End(status);
+      return;
+    }
+    v1::CoordinatorMessage message;
+    message.mutable_renewed()->set_sequence(sequence);
+    Send(std::move(message));
+    CatchUp();
+  });
 }
 
 void SessionConversation::Report(v1::NodeMessage report) {
-  Submit(
-      Lane::kSession, CommandKind::kMutation, "Report",
-      [this, report = std::move(report)](State& state, const Now& now, Changes& changes) {
-        return TakeReport(state, Context{now, FormatHostName(host_), host_}, host_, session_id_,
-                          report, changes);
-      },
-      [] {});
+  Command command;
+  command.run = [this, report = std::move(report)](State& state, const Now& now, Changes& changes) {
+    return TakeReport(state, Context{now, FormatHostName(host_), host_}, host_, session_id_, report,
+                      changes);
+  };
+  Submit(Lane::kSession, "Report", std::move(command), [this](const absl::Status& status) {
+    if (Passes(status)) {
+      missed_ = true;
+    } else if (!status.ok()) {
+      End(status);
+    }
+  });
 }
 
-void SessionConversation::Submit(Lane lane, CommandKind kind, std::string_view method,
-                                 Command::Run run, absl::AnyInvocable<void()> then) {
+// A mutation, though it changes nothing: it is run only while mutations are.
+void SessionConversation::CatchUp() {
+  if (!missed_.exchange(false)) return;
   Command command;
-  command.kind = kind;
-  command.run = std::move(run);
-  command.done = [self = shared_from_this(), method, then = std::move(then),
-                  start = deps_.clock.MonotonicNow()](const absl::Status& status) mutable {
-    self->deps_.recorder.RecordCall(method, status, self->deps_.clock.MonotonicNow() - start);
+  command.run = [self = shared_from_this()](State& state, const Now&, Changes&) {
+    return CheckSession(state, self->host_, self->session_id_);
+  };
+  command.done = [self = shared_from_this()](const absl::Status& status) {
     if (status.ok()) {
-      then();
+      v1::CoordinatorMessage message;
+      message.mutable_resync();
+      self->Send(std::move(message));
+    } else if (Passes(status)) {
+      self->missed_ = true;
     } else {
       self->End(status);
     }
+  };
+  deps_.executor.Submit(Lane::kSession, std::move(command));
+}
+
+void SessionConversation::Submit(Lane lane, std::string_view method, Command command,
+                                 absl::AnyInvocable<void(const absl::Status&)> then) {
+  command.done = [self = shared_from_this(), method, then = std::move(then),
+                  start = deps_.clock.MonotonicNow()](const absl::Status& status) mutable {
+    self->deps_.recorder.RecordCall(method, status, self->deps_.clock.MonotonicNow() - start);
+    then(status);
     self->OnAnswered();
   };
   deps_.executor.Submit(lane, std::move(command));

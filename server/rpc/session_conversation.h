@@ -3,6 +3,7 @@
 #ifndef WEFT_SERVER_RPC_SESSION_CONVERSATION_H_
 #define WEFT_SERVER_RPC_SESSION_CONVERSATION_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -51,14 +52,17 @@ class SessionConversation : public std::enable_shared_from_this<SessionConversat
   SessionRegistry& registry() { return registry_; }
 
  private:
+  struct Registration;
+
   void Register(v1::Register request);
-  void Welcome(const std::string& host, const v1::Registered& registered,
-               const v1::Assignments& whole);
+  void Welcome(const Registration& registration);
   void Renew(uint64_t sequence);
   void Report(v1::NodeMessage message);
-  // Submits a command whose failure ends the conversation; `then` follows its success.
-  void Submit(Lane lane, CommandKind kind, std::string_view method, Command::Run run,
-              absl::AnyInvocable<void()> then);
+  // If something of the host could not be taken, and now could be: has it register again.
+  void CatchUp();
+  // Submits the command of a message; `then` is told how it ended.
+  void Submit(Lane lane, std::string_view method, Command command,
+              absl::AnyInvocable<void(const absl::Status&)> then);
   // Ends the conversation in answer to a message that becomes no command.
   void Refuse(const absl::Status& status);
 
@@ -70,6 +74,10 @@ class SessionConversation : public std::enable_shared_from_this<SessionConversat
   // message is taken.
   std::string host_;
   std::string session_id_;
+
+  // Something that the host said was not taken: there was no room for it in the lane, or the store
+  // takes no changes. That alone ends no session: the host says it again once it can be taken.
+  std::atomic<bool> missed_ = false;
 };
 
 }  // namespace weft

@@ -103,6 +103,29 @@ void SessionRegistry::Resync(const std::string& host) {
   stream->Send(std::move(message));
 }
 
+void SessionRegistry::Resend(const State& state) {
+  for (const std::shared_ptr<SessionConversation>& stream : All()) {
+    if (!state.hosts.contains(stream->host())) continue;
+    v1::CoordinatorMessage message;
+    *message.mutable_assignments() = WholeAssignments(state, stream->host());
+    stream->Send(std::move(message));
+  }
+}
+
+bool SessionRegistry::StartRegistering(const std::string& host) {
+  absl::MutexLock lock(&mu_);
+  int& count = registering_[host];
+  if (count == kMaxRegistering) return false;
+  ++count;
+  return true;
+}
+
+void SessionRegistry::EndRegistering(const std::string& host) {
+  absl::MutexLock lock(&mu_);
+  const auto it = registering_.find(host);
+  if (--it->second == 0) registering_.erase(it);
+}
+
 void SessionRegistry::EndAll(const absl::Status& why) {
   for (const std::shared_ptr<SessionConversation>& stream : All()) stream->End(why);
 }

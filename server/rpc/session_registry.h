@@ -34,9 +34,18 @@ class SessionRegistry {
   void Deliver(const State& state, const Changes& changes, uint64_t revision)
       ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Tells each host anew of all that it should have and do.
+  void Resend(const State& state) ABSL_LOCKS_EXCLUDED(mu_);
+
   // Ends every stream with `why`, UNAVAILABLE: its host registers again, which brings in what
   // the coordinator may have forgotten and gives the host all its assignments.
   void EndAll(const absl::Status& why) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Counts registrations that wait for the executor. False: `host` has kMaxRegistering of them,
+  // and none was counted: whatever it does, it leaves room in the lane for others.
+  static constexpr int kMaxRegistering = 4;
+  bool StartRegistering(const std::string& host) ABSL_LOCKS_EXCLUDED(mu_);
+  void EndRegistering(const std::string& host) ABSL_LOCKS_EXCLUDED(mu_);
 
   // Asks the host: see HostInquiries::Ask. Without a stream UNAVAILABLE UNREACHABLE.
   uint64_t Ask(const std::string& host, v1::InventoryRequest request, HostInquiries::Answer answer)
@@ -53,6 +62,7 @@ class SessionRegistry {
   HostInquiries inquiries_;
   mutable absl::Mutex mu_;
   std::map<std::string, std::shared_ptr<SessionConversation>> by_host_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, int> registering_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace weft

@@ -11,6 +11,8 @@ namespace {
 
 constexpr char kDomain[] = "weft";
 constexpr char kLeaderKey[] = "leader";
+// Of an error that passes with time, and where core says when.
+constexpr char kRetryDelayUrl[] = "weft.v1.RetryDelay";
 constexpr char kRetryInfoUrl[] = "google.rpc.RetryInfo";
 
 // A queue of the coordinator drains in a fraction of the first; an election or a reload
@@ -21,6 +23,10 @@ constexpr absl::Duration kUnavailableDelay = absl::Milliseconds(200);
 absl::string_view ToAbsl(const std::string& text) { return {text.data(), text.size()}; }
 
 std::optional<absl::Duration> DelayFor(const absl::Status& status) {
+  if (const auto payload = status.GetPayload(kRetryDelayUrl)) {
+    absl::Duration delay;
+    if (absl::ParseDuration(std::string(*payload), &delay)) return delay;
+  }
   if (ReasonOf(status) == v1::OVERLOADED) return kOverloadedDelay;
   if (!LeaderOf(status).empty()) return std::nullopt;
   if (absl::IsUnavailable(status)) return kUnavailableDelay;

@@ -111,9 +111,7 @@ absl::StatusOr<SqliteDatabase> OpenStore(const std::string& path, const std::str
   if (!opened.ok()) return opened.status();
   // Where SQLite itself looks, symbolic links followed.
   const std::string resolved = sqlite3_db_filename(opened->database.raw(), "main");
-  {
-    const SqliteDatabase closed = std::move(opened->database);
-  }
+  { const SqliteDatabase closed = std::move(opened->database); }
 
   // An earlier sync of the WAL may have failed, in this process or before it: what
   // SQLite is about to read from it must not vanish later.
@@ -152,7 +150,12 @@ absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const s
   std::unique_ptr<SqliteConnection> connection(
       new SqliteConnection(*std::move(database), *std::move(statements), *revision));
   const absl::Status status = connection->EmptyWal();
-  if (!status.ok()) return status;
+  if (absl::IsResourceExhausted(status)) {
+    // What is in the WAL is durable there. The next commit tries again first.
+    connection->wal_pages_ = kCheckpointPages;
+  } else if (!status.ok()) {
+    return status;
+  }
   return connection;
 }
 

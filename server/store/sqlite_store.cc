@@ -53,7 +53,7 @@ absl::StatusOr<int64_t> SqliteStore::Scan(std::string_view prefix, Visitor visit
 absl::Status SqliteStore::ConfirmLeadership() { return InUse(options_.path, lock_->CheckHeld()); }
 
 absl::Status SqliteStore::Recover() {
-  connection_.reset();
+  if (connection_ != nullptr) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<SqliteConnection>> connection =
       SqliteConnection::Open(options_.path, options_.vfs);
   if (!connection.ok()) return connection.status();

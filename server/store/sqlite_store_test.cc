@@ -3,12 +3,9 @@
 
 #include "server/store/sqlite_store.h"
 
-#include <sched.h>
 #include <sqlite3.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -21,6 +18,7 @@
 #include "server/core/errors.h"
 #include "server/platform/linux/temp_dir.h"
 #include "server/store/child_process.h"
+#include "server/store/scoped_mount.h"
 #include "server/store/store_test_util.h"
 #include "server/store/store_workload.h"
 
@@ -28,34 +26,6 @@ namespace weft {
 namespace {
 
 using ::testing::HasSubstr;
-
-// A file system of its own over a folder, unmounted at the end.
-class ScopedMount {
- public:
-  ScopedMount(const std::string& folder, const char* options) : folder_(folder) {
-    // Private, so that nobody else sees it.
-    mounted_ = unshare(CLONE_NEWNS) == 0 &&
-               mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-               mount("tmpfs", folder.c_str(), "tmpfs", 0, options) == 0;
-    if (!mounted_) error_ = strerror(errno);
-  }
-  ScopedMount(const ScopedMount&) = delete;
-  ScopedMount& operator=(const ScopedMount&) = delete;
-  ~ScopedMount() {
-    if (mounted_) umount2(folder_.c_str(), MNT_DETACH);
-  }
-
-  bool mounted() const { return mounted_; }
-  const std::string& error() const { return error_; }
-  bool MakeReadOnly() {
-    return mount("tmpfs", folder_.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr) == 0;
-  }
-
- private:
-  const std::string folder_;
-  bool mounted_ = false;
-  std::string error_;
-};
 
 class SqliteStoreTest : public testing::Test {
  protected:
@@ -245,7 +215,7 @@ TEST_F(SqliteStoreTest, FullDiskRefusesCommitsUntilThereIsSpace) {
   if (!mount.mounted()) GTEST_SKIP() << "cannot mount a tmpfs: " << mount.error();
   const std::string ballast = folder_.File("ballast");
   std::ofstream(ballast) << std::string(512 << 10, 'x');
-  const auto store = MustOpen();
+  auto store = MustOpen();
   uint64_t count = 0;
   absl::Status status;
   while (status.ok()) {
@@ -257,6 +227,14 @@ TEST_F(SqliteStoreTest, FullDiskRefusesCommitsUntilThereIsSpace) {
   EXPECT_THAT(std::string(status.message()), HasSubstr(path_));
   EXPECT_GT(count, 0u);
   EXPECT_TRUE(ReadContents(*store).value() == WorkloadModel(2).After(count));
+  WEFT_EXPECT_OK(store->Recover());
+
+  // It can be opened, too: reads and leases need no space.
+  store.reset();
+  store = MustOpen();
+  ASSERT_NE(store, nullptr);
+  EXPECT_TRUE(ReadContents(*store).value() == WorkloadModel(2).After(count));
+  EXPECT_EQ(ReasonOf(store->Commit(WorkloadTransaction(2, count + 1)).status()), v1::STORE_FULL);
 
   std::filesystem::remove(ballast);
   WEFT_EXPECT_OK(store->Commit(WorkloadTransaction(2, count + 1)));

@@ -118,6 +118,12 @@ struct CoordinatorSim::Running final : public RunnerObserver {
     machine.world_.Log(machine.name_, ": state dropped: ", std::string(cause.message()));
     fencer.Reset({});
   }
+  void OnLoadedAgain(const State& state, const absl::Status& cause) override {
+    loaded = &state;
+    machine.world_.Log(machine.name_, ": loaded again: ", std::string(cause.message()));
+    machine.world_.Probe("loaded again, sessions go on");
+    registry.Resend(state);
+  }
   void OnCommitted(const State& state, const Changes& changes, uint64_t revision) override {
     registry.Deliver(state, changes, revision);
     if (changes.fences.empty()) return;

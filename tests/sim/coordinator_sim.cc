@@ -49,6 +49,9 @@ class CoordinatorSim::Conversation final : public SessionConversation {
 
   void End(const absl::Status& status) override {
     if (std::exchange(ended_, true)) return;
+    if (!host().empty() && ReasonOf(status) == v1::STORE_FULL) {
+      running_.machine.world_.Fail(0, "a session's stream ends since the store is full");
+    }
     running_.machine.world_.Log(running_.machine.name_, ": ends the session of ", host(), ": ",
                                 std::string(status.message()));
     running_.Say([this, self = shared_from_this(), status] { wire_->Close(1, OverGrpc(status)); });
