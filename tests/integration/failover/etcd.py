@@ -8,17 +8,20 @@ import subprocess
 from network import ETCDS, Failure, Process, in_namespace, run, wait_until
 
 ADDRESSES = ",".join(f"{ip}:2379" for ip in ETCDS.values())
-# Room for logs of 64 MiB each.
+# Room for the quota twice, as defragmenting needs it, and for logs of 64 MiB each.
 DISK_BYTES = 480 << 20
+QUOTA_BYTES = 64 << 20
+BALLAST = "ballast/"
+BALLAST_BYTES = 1 << 20
 
 
-def etcdctl(*arguments, endpoints=ADDRESSES, check=True, timeout_s=2):
+def etcdctl(*arguments, endpoints=ADDRESSES, check=True, timeout_s=2, data=""):
     """What it prints, in JSON where it can; with check=False nothing if it fails."""
     done = subprocess.run(
         in_namespace("clients", "env", "ETCDCTL_API=3", "etcdctl", "--dial-timeout=1s",
                      f"--command-timeout={timeout_s}s", f"--endpoints={endpoints}",
                      "--write-out=json", *arguments),
-        check=False, capture_output=True, text=True)
+        check=False, capture_output=True, text=True, input=data)
     if done.returncode == 0:
         return done.stdout
     if check:
@@ -54,7 +57,7 @@ class Etcd:
             f"--advertise-client-urls=http://{address}:2379",
             f"--listen-peer-urls=http://{address}:2380",
             f"--initial-advertise-peer-urls=http://{address}:2380",
-            f"--initial-cluster={members}",
+            f"--initial-cluster={members}", f"--quota-backend-bytes={QUOTA_BYTES}",
             "--auto-compaction-mode=periodic", "--auto-compaction-retention=10s",
             # Often, and few old ones: a full disk is soon noticed, and not reached by itself.
             "--snapshot-count=500", "--max-wals=2", "--max-snapshots=2",
@@ -102,3 +105,28 @@ class Etcd:
         if not found:
             return None
         return base64.b64decode(found[0]["value"]).decode(), found[0]["create_revision"]
+
+    @staticmethod
+    def is_full():
+        """Whether the alarm NOSPACE is raised."""
+        return "alarms" in json.loads(etcdctl("alarm", "list"))
+
+    def fill(self):
+        """Puts keys of nobody's until the space quota is reached."""
+        for number in range(2 * QUOTA_BYTES // BALLAST_BYTES):
+            if self.is_full():
+                return
+            etcdctl("put", f"{BALLAST}{number}", check=False, timeout_s=10,
+                    data="x" * BALLAST_BYTES)
+        raise Failure("etcd takes more than its quota")
+
+    def make_space(self):
+        """What etcd's manual says to do when the quota is reached."""
+        revision = json.loads(etcdctl("del", BALLAST, "--prefix"))["header"]["revision"]
+        # A later revision may be compacted by itself already.
+        etcdctl("compact", "--physical", str(revision), check=False, timeout_s=30)
+        for address in ETCDS.values():
+            etcdctl("defrag", endpoints=f"{address}:2379", timeout_s=30)
+        etcdctl("alarm", "disarm")
+        if self.is_full():
+            raise Failure("etcd has no space though it was made")

@@ -6,7 +6,7 @@ import functools
 import os
 import signal
 
-from cluster import FAR_HOST
+from cluster import FAR_HOST, LEADER_TTL_S, REVOKE_BOUND_S, SESSION_TTL_S
 from network import BOTH_WAYS, ETCDS, Failure, Process, pause, wait_until
 
 # How long most faults last: past the leader's lease, within the hosts'.
@@ -140,6 +140,32 @@ def full_disk(cluster, _load):
         cluster.etcd.start(node)
 
 
+def refused(answer):
+    """How many operations found no room in the store."""
+    return answer["refused"].get("STORE_FULL", 0)
+
+
+def quota_reached(cluster, load):
+    """etcd's space quota is reached, for longer than any lease lasts: changes are refused, and
+    that is all that happens until there is space again."""
+    before = cluster.leadership(), cluster.sessions()
+    load.ask("tolerate STORE_FULL")
+    cluster.etcd.fill()
+    first = load.ask("read 100")
+    pause(SESSION_TTL_S + REVOKE_BOUND_S + LEADER_TTL_S)
+    last = load.ask("read 100")
+    if refused(last) == refused(first):
+        raise Failure("etcd's quota is reached, and no change was refused")
+    for operation in ("create pool", "delete pool"):
+        if last["acknowledged"][operation] != first["acknowledged"][operation]:
+            raise Failure(f"etcd's quota is reached, and there was a \"{operation}\"")
+    if (cluster.leadership(), cluster.sessions()) != before:
+        raise Failure("etcd's quota was reached, and leases ended")
+    cluster.etcd.make_space()
+    load.ask("run 100")
+    load.ask("tolerate -")
+
+
 def each_way(fault):
     """The fault by which messages are lost: both ways, and either way."""
     return {fault.__name__: functools.partial(fault, directions=BOTH_WAYS),
@@ -152,5 +178,5 @@ FAULTS = {
     **each_way(cut_host), **each_way(cut_host_past_lease),
     **{fault.__name__: fault
        for fault in (stop_leader, kill_etcd_leader, stop_etcd_leader, move_etcd_leader, slow_disk,
-                     full_disk)},
+                     full_disk, quota_reached)},
 }

@@ -16,7 +16,7 @@ namespace weft {
 namespace {
 
 // Far longer than any fault lasts.
-constexpr absl::Duration kCallTimeout = absl::Seconds(60);
+constexpr absl::Duration kCallTimeout = absl::Minutes(2);
 // Few enough that none of their events is forgotten.
 constexpr uint64_t kMutationsBetweenCollections = 1000;
 constexpr char kRead[] = "read pool";

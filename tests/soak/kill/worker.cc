@@ -161,15 +161,12 @@ void Worker::ReadAway(Slot& slot) {
 }
 
 void Worker::DeleteHeld(Slot& slot) {
-  const absl::Status status = home_->DeleteSegment(slot.name);
-  if (sdk::ReasonName(status) == "IN_USE") return progress_.Refuse("IN_USE (held)");
-  Violate(slot, absl::StrCat("deleting it while it is held gave ", status.ToString()));
+  MustRefuse(slot, "deleting it while it is held", home_->DeleteSegment(slot.name), "IN_USE");
 }
 
 void Worker::WriteAway(Slot& slot) {
   const auto handle = away_->Open(slot.name, sdk::AccessMode::kReadWrite);
-  if (sdk::ReasonName(handle.status()) == "HELD") return progress_.Refuse("HELD");
-  Violate(slot, absl::StrCat("opening it for a second writer gave ", handle.status().ToString()));
+  MustRefuse(slot, "opening it for a second writer", handle.status(), "HELD");
 }
 
 void Worker::VerifyAll() {
@@ -232,6 +229,13 @@ bool Worker::Judge(const Slot& slot, const std::string& operation, const absl::S
 bool Worker::Must(const Slot& slot, const std::string& operation, const absl::Status& status) {
   if (!status.ok()) Violate(slot, absl::StrCat(operation, " gave ", status.ToString()));
   return status.ok();
+}
+
+void Worker::MustRefuse(const Slot& slot, const std::string& operation, const absl::Status& status,
+                        const std::string& refusal) {
+  const std::string reason = sdk::ReasonName(status);
+  if (reason == refusal || progress_.Tolerates(reason)) return progress_.Refuse(reason);
+  Violate(slot, absl::StrCat(operation, " gave ", status.ToString()));
 }
 
 void Worker::Violate(const Slot& slot, const std::string& what) {

@@ -87,6 +87,9 @@ class Worker {
              std::initializer_list<std::string_view> refusals = {});
   // As Judge, for what no server takes part in.
   bool Must(const Slot& slot, const std::string& operation, const absl::Status& status);
+  // For what must be refused: anything but `refusal`, or what is tolerated now, is a violation.
+  void MustRefuse(const Slot& slot, const std::string& operation, const absl::Status& status,
+                  const std::string& refusal);
   void Violate(const Slot& slot, const std::string& what);
   uint64_t Random(uint64_t below) { return random_() % below; }
 
