@@ -37,9 +37,10 @@ using sdk::AccessMode;
 constexpr uint64_t kSize = 4 * kExtentUnit.value();
 // Short, and so long that a busy machine renews in time.
 constexpr absl::Duration kTtl = absl::Seconds(9);
-// So many requests that the daemon has some to answer whenever it looks.
+// So many requests, and each so tedious, that the daemon has some to answer whenever it looks.
 constexpr int kConnections = 64;
 constexpr size_t kUnanswered = 60;
+constexpr int kNames = 2000;
 // Of three kinds: with the client's own below its share.
 constexpr int kCalls = 32;
 
@@ -107,9 +108,9 @@ class FdFlood {
     answers_ += static_cast<size_t>(count);
     return static_cast<size_t>(count);
   }
-  // Closes handles that nobody has.
+  // To refresh handles that nobody has.
   void Ask(int fd, size_t count) {
-    iovec data = {.iov_base = close_.data(), .iov_len = close_.size()};
+    iovec data = {.iov_base = request_.data(), .iov_len = request_.size()};
     std::array<mmsghdr, kUnanswered> messages = {};
     for (mmsghdr& message : messages) {
       message.msg_hdr.msg_iov = &data;
@@ -126,9 +127,10 @@ class FdFlood {
     }
   }
 
-  std::string close_ = [] {
+  std::string request_ = [] {
     v1::ClientMessage message;
-    message.mutable_close()->set_handle_id(12345);
+    message.mutable_refresh()->set_handle_id(12345);
+    for (int i = 0; i < kNames; ++i) message.mutable_refresh()->add_devices();
     return Packet(message);
   }();
   std::vector<UniqueFd> sockets_;
