@@ -263,7 +263,11 @@ bool CommandRunner::Flush(absl::Status* error) {
       const bool goes_on = OnlyRefused(status);
       if (!goes_on) Unload(status);
       for (Answer& answer : answers) answer.done(*error);
-      goes_on ? LoadAgain(status) : static_cast<void>(EnsureLoaded());
+      if (goes_on) {
+        LoadAgain(status);
+      } else {
+        EnsureLoaded();
+      }
       return false;
     }
   } else if (!answers.empty() && !ConfirmAnswers(staged, answers, error)) {
