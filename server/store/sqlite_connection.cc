@@ -111,7 +111,9 @@ absl::StatusOr<SqliteDatabase> OpenStore(const std::string& path, const std::str
   if (!opened.ok()) return opened.status();
   // Where SQLite itself looks, symbolic links followed.
   const std::string resolved = sqlite3_db_filename(opened->database.raw(), "main");
-  { const SqliteDatabase closed = std::move(opened->database); }
+  {
+    const SqliteDatabase closed = std::move(opened->database);
+  }
 
   // An earlier sync of the WAL may have failed, in this process or before it: what
   // SQLite is about to read from it must not vanish later.

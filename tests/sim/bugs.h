@@ -14,10 +14,14 @@ struct Bugs {
   bool skip_scrub = false;
   // Or that it has what was copied to it.
   bool skip_copy = false;
-  // What the coordinator says leaves before the store has synced.
+  // The coordinator answers before the store has synced.
   bool acknowledge_before_commit = false;
+  // It gives tokens away before the store has synced.
+  bool token_before_durable = false;
   // The coordinator's clock runs at one and a half times its speed.
   bool expire_early = false;
+  // Or a host's at half of it.
+  bool slow_host_clock = false;
   // The counter of tokens is not stored.
   bool reuse_token = false;
   // The coordinator runs a repeated request again.
@@ -26,6 +30,10 @@ struct Bugs {
   bool no_dead_man = false;
   // Nor write back what it takes back.
   bool no_write_back = false;
+  // What is made or resumed under a later token gives handles of earlier ones their access back.
+  bool revive_handles = false;
+  // What is to be zeroed is first zeroed under the token of the time before.
+  bool zero_again = false;
   // Arming the dead-man gives back what it took, whatever the coordinator says.
   bool resume_unasked = false;
   // A host answers a challenge with what it should have read.
@@ -34,6 +42,12 @@ struct Bugs {
   bool forget_scrubs = false;
   // As are records of grants.
   bool forget_grants = false;
+  // Those of segments, too.
+  bool forget_segments = false;
+  // The store has every segment as EXCLUSIVE.
+  bool store_exclusive = false;
+  // The coordinator answers that a grant is released, and goes on with it.
+  bool ignore_releases = false;
   // The kernel says that it has taken a segment back, or destroyed it, and has not.
   bool confirm_unrevoked = false;
   // Deadlines are counted from the answer to a renewal.
@@ -62,15 +76,22 @@ inline const std::vector<BugName>& AllBugs() {
       {"skip_scrub", &Bugs::skip_scrub},
       {"skip_copy", &Bugs::skip_copy},
       {"acknowledge_before_commit", &Bugs::acknowledge_before_commit},
+      {"token_before_durable", &Bugs::token_before_durable},
       {"expire_early", &Bugs::expire_early},
+      {"slow_host_clock", &Bugs::slow_host_clock},
       {"reuse_token", &Bugs::reuse_token},
       {"forget_request_id", &Bugs::forget_request_id},
       {"no_dead_man", &Bugs::no_dead_man},
       {"no_write_back", &Bugs::no_write_back},
+      {"revive_handles", &Bugs::revive_handles},
+      {"zero_again", &Bugs::zero_again},
       {"resume_unasked", &Bugs::resume_unasked},
       {"no_challenge", &Bugs::no_challenge},
       {"forget_scrubs", &Bugs::forget_scrubs},
       {"forget_grants", &Bugs::forget_grants},
+      {"forget_segments", &Bugs::forget_segments},
+      {"store_exclusive", &Bugs::store_exclusive},
+      {"ignore_releases", &Bugs::ignore_releases},
       {"confirm_unrevoked", &Bugs::confirm_unrevoked},
       {"late_deadline", &Bugs::late_deadline},
       {"confirm_deposed", &Bugs::confirm_deposed},

@@ -355,8 +355,10 @@ void Cluster::Converge() {
 void Cluster::JudgeHistory() {
   std::vector<Op> ops = history_.ops();
   for (Op& op : ops) op.id = truth_.OriginOf(SegmentId(op.id)).value();
-  const std::string found = FindContradiction(ops);
-  if (!found.empty()) world_.Fail(4, found);
+  const Judgement judgement = Judge(ops);
+  world_.Probe(kSearches, judgement.searches);
+  world_.Probe(kSearchesGivenUp, judgement.given_up);
+  if (!judgement.contradiction.empty()) world_.Fail(4, judgement.contradiction);
 }
 
 }  // namespace weft::sim

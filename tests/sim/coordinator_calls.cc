@@ -15,6 +15,8 @@
 #include "server/rpc/calls.h"
 #include "server/rpc/identity.h"
 #include "tests/sim/coordinator_running.h"
+#include "tests/sim/token_text.h"
+#include "tests/sim/truth.h"
 
 namespace weft::sim {
 namespace {
@@ -25,6 +27,9 @@ struct Call {
   Request request;
   Reply reply;
 };
+
+template <typename Reply>
+constexpr bool kHasToken = std::is_same_v<Reply, v1::AcquireGrantResponse>;
 
 // The request as a coordinator with a planted bug takes it.
 template <typename Request>
@@ -63,10 +68,16 @@ void CoordinatorSim::Handle(const CallerClaims& claims, Method method, const std
                  " ", call->request.ShortDebugString());
     }
     auto done = [&running, call, answer](const absl::Status& status) {
-      running.Say([call, answer, status] {
-        answer(status.ok() ? absl::StatusOr<std::string>(call->reply.SerializeAsString())
-                           : absl::StatusOr<std::string>(OverGrpc(status)));
-      });
+      running.Say(
+          [&running, call, answer, status] {
+            if (!status.ok()) return answer(OverGrpc(status));
+            if constexpr (kHasToken<Reply>) {
+              running.machine.truth_.OnTokenLeaves(TokenOf(call->reply.grant().token()));
+            }
+            answer(call->reply.SerializeAsString());
+          },
+          kHasToken<Reply> ? running.machine.world_.bugs.token_before_durable
+                           : running.machine.world_.bugs.acknowledge_before_commit);
     };
     running.Submit(Lane::kRequest,
                    ToCommand(*caller, access, kind, make_body(&call->request, &call->reply), done));
@@ -115,6 +126,7 @@ void CoordinatorSim::Handle(const CallerClaims& claims, Method method, const std
                   Changes& changes) { return AcquireGrant(s, c, who.host, r, changes); });
       break;
     case Method::kReleaseGrant:
+      if (world_.bugs.ignore_releases) return answer(Empty().SerializeAsString());
       mutation("ReleaseGrant", Access::kDaemon, Call<v1::ReleaseGrantRequest, Empty>(),
                [](State& s, const Context& c, const Caller& who, const v1::ReleaseGrantRequest& r,
                   Changes& changes) { return ReleaseGrant(s, c, who.host, r, changes); });

@@ -64,8 +64,7 @@ struct CoordinatorSim::Running final : public RunnerObserver {
   }
 
   // Says something: when all that was committed until now is durable.
-  void Say(Loop::Task task) {
-    const bool too_early = machine.world_.bugs.acknowledge_before_commit;
+  void Say(Loop::Task task, bool too_early = false) {
     process.At(too_early ? machine.world_.loop.now() : machine.disk_.synced_at(), std::move(task));
   }
 

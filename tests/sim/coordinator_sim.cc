@@ -9,14 +9,10 @@
 #include "server/rpc/session_conversation.h"
 #include "server/rpc/status.h"
 #include "tests/sim/coordinator_running.h"
+#include "tests/sim/token_text.h"
 #include "tests/sim/truth.h"
 
 namespace weft::sim {
-namespace {
-
-Token TokenOf(const v1::Token& token) { return {token.epoch(), token.counter()}; }
-
-}  // namespace
 
 // One session's stream. Takes messages from the wire as gRPC's does.
 class CoordinatorSim::Conversation final : public SessionConversation {
@@ -41,10 +37,12 @@ class CoordinatorSim::Conversation final : public SessionConversation {
 
   void Send(v1::CoordinatorMessage message) override {
     if (ended_) return;
-    running_.Say([this, self = shared_from_this(), message = std::move(message)] {
-      JudgeTokens(message);
-      wire_->Send(1, message.SerializeAsString());
-    });
+    running_.Say(
+        [this, self = shared_from_this(), message = std::move(message)] {
+          JudgeTokens(message);
+          wire_->Send(1, message.SerializeAsString());
+        },
+        world().bugs.token_before_durable);
   }
 
   void End(const absl::Status& status) override {
@@ -101,11 +99,11 @@ class CoordinatorSim::Conversation final : public SessionConversation {
   const World& world() const { return running_.machine.world_; }
 
   void JudgeTokens(const v1::CoordinatorMessage& message) {
+    Truth& truth = running_.machine.truth_;
     for (const v1::Assignment& one : message.assignments().upserts()) {
-      if (one.has_grant()) {
-        running_.machine.truth_.OnTokenLeaves(TokenOf(one.grant().grant().token()));
-      }
-      if (one.has_scrub()) running_.machine.truth_.OnTokenLeaves(TokenOf(one.scrub().token()));
+      if (one.has_grant()) truth.OnTokenLeaves(TokenOf(one.grant().grant().token()));
+      if (one.has_scrub()) truth.OnTokenLeaves(TokenOf(one.scrub().token()));
+      if (one.has_copy()) truth.OnTokenLeaves(TokenOf(one.copy().token()));
     }
     if (world().logging()) {
       world().Log(running_.machine.name_, ": to \"", host(), "\": ", message.ShortDebugString());

@@ -18,7 +18,9 @@ HostSim::HostSim(World& world, Network& network, Truth& truth,
       backend_(backend),
       rng_(world.rng.Fork()),
       clock_(world.loop, absl::Hours(1) + rng_.Between(absl::ZeroDuration(), absl::Hours(9))),
-      dax_(name_) {}
+      dax_(name_) {
+  if (world.bugs.slow_host_clock) clock_.SetRate(-500'000);
+}
 
 HostSim::~HostSim() = default;
 

@@ -102,14 +102,14 @@ std::vector<Object> Apply(const Op& op, const Object& object) {
 // The search over one name's operations, in the order of their calls.
 class Search {
  public:
-  explicit Search(std::vector<Op> ops) : ops_(std::move(ops)), done_(ops_.size(), '\0') {}
+  Search(std::vector<Op> ops, size_t most_tried)
+      : ops_(std::move(ops)), most_tried_(most_tried), done_(ops_.size(), '\0') {}
 
+  // True if it was given up, too.
   bool Succeeds() { return From(Object()); }
+  bool given_up() const { return tried_.size() >= most_tried_; }
 
  private:
-  // A search that takes longer than this is given up: no evidence.
-  static constexpr size_t kMostTried = 50'000;
-
   // An operation without an outcome need not happen at all.
   bool MustHappen(size_t i) const { return ops_[i].result != OpResult::kUnknown; }
 
@@ -141,7 +141,7 @@ class Search {
   bool From(const Object& object) {
     const uint64_t first_return = FirstReturn();
     if (first_return == ~uint64_t{0}) return true;
-    if (tried_.size() >= kMostTried) return true;
+    if (given_up()) return true;
     if (!tried_.insert(KeyOf(object)).second) return false;
     // Next can only be what was called before any that is left had returned.
     std::vector<std::pair<size_t, std::vector<Object>>> next;
@@ -161,6 +161,7 @@ class Search {
   }
 
   const std::vector<Op> ops_;
+  const size_t most_tried_;
   std::string done_;
   // Those before are done, or need not happen.
   size_t begin_ = 0;
@@ -210,15 +211,21 @@ std::vector<Op> Telling(const std::vector<Op>& ops) {
 
 }  // namespace
 
-std::string FindContradiction(const std::vector<Op>& ops) {
+Judgement Judge(const std::vector<Op>& ops, size_t most_tried) {
+  Judgement judgement;
   std::map<std::string, std::vector<Op>> by_name;
   for (const Op& op : Telling(ops)) by_name[op.segment].push_back(op);
   for (const auto& [name, own] : by_name) {
-    if (Search(own).Succeeds()) continue;
-    return absl::StrCat("no order of the operations on segment \"", name,
-                        "\" explains their outcomes:", Describe(own));
+    Search search(own, most_tried);
+    const bool succeeds = search.Succeeds();
+    ++judgement.searches;
+    if (search.given_up()) ++judgement.given_up;
+    if (succeeds) continue;
+    judgement.contradiction = absl::StrCat("no order of the operations on segment \"", name,
+                                           "\" explains their outcomes:", Describe(own));
+    break;
   }
-  return "";
+  return judgement;
 }
 
 }  // namespace weft::sim

@@ -7,6 +7,7 @@
 #ifndef WEFT_TESTS_SIM_LINEARIZABILITY_H_
 #define WEFT_TESTS_SIM_LINEARIZABILITY_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,17 @@
 
 namespace weft::sim {
 
-// Empty: it can. Otherwise the name for which it cannot, with its operations, for people.
-std::string FindContradiction(const std::vector<Op>& ops);
+struct Judgement {
+  // Empty: it can, as far as was searched. Otherwise the name for which it cannot, with its
+  // operations, for people.
+  std::string contradiction;
+  // One for each name.
+  size_t searches = 0;
+  // Those that tried as many configurations as they may: they are no evidence.
+  size_t given_up = 0;
+};
+
+Judgement Judge(const std::vector<Op>& ops, size_t most_tried = 50'000);
 
 }  // namespace weft::sim
 

@@ -27,7 +27,7 @@ class LinearizabilityTest : public testing::Test {
     ops_.push_back(op);
     return ops_.back();
   }
-  bool IsFine() const { return FindContradiction(ops_).empty(); }
+  bool IsFine() const { return Judge(ops_).contradiction.empty(); }
 
   std::vector<Op> ops_;
 };
@@ -87,6 +87,19 @@ TEST_F(LinearizabilityTest, WhatIsTakenBackMayLinger) {
   EXPECT_TRUE(IsFine());
   Add(OpKind::kGet, 9, 10, OpResult::kOk, 7);
   EXPECT_FALSE(IsFine());
+}
+
+TEST_F(LinearizabilityTest, ASearchThatIsGivenUpIsCounted) {
+  for (uint64_t i = 0; i < 6; ++i) Add(OpKind::kCreate, 1 + i, ~uint64_t{0}, OpResult::kUnknown);
+  for (uint64_t i = 0; i < 6; ++i) Add(OpKind::kDelete, 7 + i, ~uint64_t{0}, OpResult::kUnknown);
+  Add(OpKind::kGet, 20, 21, OpResult::kOk, 7, 4);
+  const Judgement short_search = Judge(ops_, /*most_tried=*/3);
+  EXPECT_EQ(short_search.contradiction, "");
+  EXPECT_EQ(short_search.searches, 1u);
+  EXPECT_EQ(short_search.given_up, 1u);
+  const Judgement whole = Judge(ops_);
+  EXPECT_NE(whole.contradiction, "");
+  EXPECT_EQ(whole.given_up, 0u);
 }
 
 TEST_F(LinearizabilityTest, ARefusedRequestMayHaveALateCopy) {

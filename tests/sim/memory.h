@@ -31,6 +31,7 @@ struct Writer {
   std::string host;
   // Of a client's store, and of the line that is written back.
   SegmentId segment;
+  // Of these and of a scrub.
   Token token;
 };
 

@@ -38,14 +38,14 @@ class RawDevice final : public Device {
     return memory_->WriteBytes(By(Writer::Kind::kDaemon), offset, bytes);
   }
   absl::Status Zero(ByteOffset offset, ByteCount length) override {
-    return ZeroAs(Writer::Kind::kDaemon, offset, length);
+    return ZeroAs(By(Writer::Kind::kDaemon), offset, length);
   }
-  absl::Status Scrub(ByteOffset offset, ByteCount length, Token) override {
-    return ZeroAs(Writer::Kind::kScrub, offset, length);
+  absl::Status Scrub(ByteOffset offset, ByteCount length, Token token) override {
+    return ZeroAs(By(Writer::Kind::kScrub, token), offset, length);
   }
-  absl::Status CopyIn(ByteOffset offset, absl::Span<const uint8_t> bytes, Token) override {
+  absl::Status CopyIn(ByteOffset offset, absl::Span<const uint8_t> bytes, Token token) override {
     if (absl::Status s = Reach(); !s.ok()) return s;
-    return memory_->WriteBytes(By(Writer::Kind::kScrub), offset, bytes);
+    return memory_->WriteBytes(By(Writer::Kind::kScrub, token), offset, bytes);
   }
   absl::StatusOr<UniqueFd> OpenForClient(Access access) override {
     if (absl::Status s = Reach(); !s.ok()) return s;
@@ -61,13 +61,15 @@ class RawDevice final : public Device {
   }
 
  private:
-  Writer By(Writer::Kind kind) const { return {kind, host_, SegmentId(), Token()}; }
+  Writer By(Writer::Kind kind, Token token = Token()) const {
+    return {kind, host_, SegmentId(), token};
+  }
   absl::Status Reach() const {
     return dax_.HasRaw(name_, number_) ? absl::OkStatus() : Missing(name_);
   }
-  absl::Status ZeroAs(Writer::Kind kind, ByteOffset offset, ByteCount length) {
+  absl::Status ZeroAs(const Writer& writer, ByteOffset offset, ByteCount length) {
     if (absl::Status s = Reach(); !s.ok()) return s;
-    memory_->Zero(By(kind), offset.value() / kLineBytes,
+    memory_->Zero(writer, offset.value() / kLineBytes,
                   (offset.value() + length.value()) / kLineBytes);
     return absl::OkStatus();
   }

@@ -71,9 +71,10 @@ class SimDevice final : public Device {
         [&](SegmentId scratch, ByteOffset at) { return kmod_.ReadSegment(scratch, at, out); });
   }
   absl::Status CopyIn(ByteOffset offset, absl::Span<const uint8_t> bytes, Token token) override {
-    return WithScratch(
-        offset, ByteCount(bytes.size()), token, Access::kReadWrite,
-        [&](SegmentId scratch, ByteOffset at) { return kmod_.WriteSegment(scratch, at, bytes); });
+    return WithScratch(offset, ByteCount(bytes.size()), token, Access::kReadWrite,
+                       [&](SegmentId scratch, ByteOffset at) {
+                         return kmod_.WriteSegment(scratch, token, at, bytes);
+                       });
   }
   absl::StatusOr<std::vector<ByteRange>> BadRanges() override {
     return kmod_.ListBadRanges(device_);
@@ -302,8 +303,16 @@ absl::Status SimKmod::ZeroSegment(SegmentId segment, Token token, ByteOffset off
   if (world_.bugs.skip_scrub) return absl::OkStatus();
   const std::optional<Place> place = Locate(segments_.at(segment), offset.value() / kLineBytes);
   if (!place) return Missing("the device");
-  const Writer writer{Writer::Kind::kScrub, host_, SegmentId(), Token()};
-  place->device->memory->Zero(writer, place->line, place->line + length.value() / kLineBytes);
+  Memory& memory = *place->device->memory;
+  const auto zero = [&](Token under) {
+    const Writer writer{Writer::Kind::kScrub, host_, SegmentId(), under};
+    memory.Zero(writer, place->line, place->line + length.value() / kLineBytes);
+  };
+  if (world_.bugs.zero_again) {
+    const auto [last, is_first] = zeroed_.try_emplace({memory.number(), place->line}, token);
+    if (!is_first) zero(std::exchange(last->second, token));
+  }
+  zero(token);
   Heal(*place, length);
   return absl::OkStatus();
 }
@@ -320,12 +329,12 @@ absl::Status SimKmod::ReadSegment(SegmentId segment, ByteOffset offset, absl::Sp
   return place->device->memory->ReadBytes(ByteOffset(place->line * kLineBytes), out);
 }
 
-absl::Status SimKmod::WriteSegment(SegmentId segment, ByteOffset offset,
+absl::Status SimKmod::WriteSegment(SegmentId segment, Token token, ByteOffset offset,
                                    absl::Span<const uint8_t> bytes) {
   if (world_.bugs.skip_copy) return absl::OkStatus();
   const std::optional<Place> place = Locate(segments_.at(segment), offset.value() / kLineBytes);
   if (!place) return Missing("the device");
-  const Writer writer{Writer::Kind::kScrub, host_, SegmentId(), Token()};
+  const Writer writer{Writer::Kind::kScrub, host_, SegmentId(), token};
   Heal(*place, ByteCount(bytes.size()));
   return place->device->memory->WriteBytes(writer, ByteOffset(place->line * kLineBytes), bytes);
 }
@@ -391,11 +400,12 @@ const SimKmod::Handle* SimKmod::Live(HandleId id, Access access) const {
   if (it == handles_.end()) return nullptr;
   const Handle& handle = it->second;
   const auto segment = segments_.find(handle.segment);
-  if (segment == segments_.end() || segment->second.serial != handle.serial) return nullptr;
+  if (segment == segments_.end()) return nullptr;
   const KmodSegmentInfo info = rules_.Get(handle.segment).info;
+  const bool of_now = segment->second.serial == handle.serial && info.token == handle.token;
+  if (!of_now && !world_.bugs.revive_handles) return nullptr;
   const bool allowed = access == Access::kReadOnly || handle.mode == Access::kReadWrite;
-  return info.state == KmodState::kLive && info.token == handle.token && allowed ? &handle
-                                                                                 : nullptr;
+  return info.state == KmodState::kLive && allowed ? &handle : nullptr;
 }
 
 std::optional<SimKmod::Place> SimKmod::Locate(const Segment& segment, uint64_t line) {

@@ -145,7 +145,8 @@ class SimKmod final : public Kmod {
   // Where the handle's line is; null: SIGBUS.
   std::optional<Place> Reach(const Handle* handle, uint64_t line);
   absl::Status ReadSegment(SegmentId segment, ByteOffset offset, absl::Span<uint8_t> out);
-  absl::Status WriteSegment(SegmentId segment, ByteOffset offset, absl::Span<const uint8_t> bytes);
+  absl::Status WriteSegment(SegmentId segment, Token token, ByteOffset offset,
+                            absl::Span<const uint8_t> bytes);
   // What was written there, past the caches, is good again.
   static void Heal(const Place& place, ByteCount length);
   Cache& CacheOf(const DeviceEntry& device);
@@ -171,6 +172,8 @@ class SimKmod final : public Kmod {
   HandleId last_handle_ = 0;
   InFlight in_flight_;
   std::map<int, std::unique_ptr<Cache>> caches_;  // by the memory's number
+  // For the planted bug "zero again": the last token, by the memory's number and line.
+  std::map<std::pair<int, uint64_t>, Token> zeroed_;
   BootTime deadline_ = BootTime::InfinitePast();
   absl::Duration bound_;
   // Counts watches of the deadline: only the last is of interest.

@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "CLI/CLI.hpp"
@@ -25,6 +26,9 @@
 
 namespace weft::sim {
 namespace {
+
+// Of the searches for an order of what clients were told at most one in so many may be given up.
+constexpr uint64_t kSearchesPerGivenUp = 1000;
 
 struct Flags {
   std::optional<uint64_t> seed;
@@ -194,6 +198,11 @@ int List() {
   return 0;
 }
 
+uint64_t CountOf(const Probes& probes, std::string_view name) {
+  const auto found = probes.find(name);
+  return found == probes.end() ? 0 : found->second;
+}
+
 int Main(const Flags& flags) {
   if (flags.list) return List();
   if (!flags.seed) Say(absl::StrCat("seeds ", flags.base, " to ", flags.base + flags.runs - 1));
@@ -206,10 +215,15 @@ int Main(const Flags& flags) {
       Say(absl::StrCat("probe never reached: ", name));
     }
   }
+  const uint64_t searches = CountOf(totals.probes, kSearches);
+  const uint64_t given_up = CountOf(totals.probes, kSearchesGivenUp);
+  Say(absl::StrFormat("%d histories searched, %d searches given up", searches, given_up));
+  const bool judged = given_up * kSearchesPerGivenUp <= searches;
+  if (!judged) Say("too many searches were given up: the histories were not judged");
   Say(absl::StrFormat("%d runs, %d violations, %.1f s, %.1f runs/s", totals.runs, totals.violations,
                       watch.seconds(), static_cast<double>(totals.runs) / watch.seconds()));
   // A process that died took its seeds with it.
-  return totals.violations == 0 && totals.runs == flags.runs ? 0 : 1;
+  return totals.violations == 0 && totals.runs == flags.runs && judged ? 0 : 1;
 }
 
 }  // namespace

@@ -12,23 +12,36 @@
 namespace weft::sim {
 namespace {
 
+template <typename Record>
+void Spoil(Mutation& mutation, void (*spoil)(Record&)) {
+  Record record;
+  record.ParseFromString(*mutation.value);
+  spoil(record);
+  mutation.value = record.SerializeAsString();
+}
+
 // The transaction as a store with a planted bug keeps it.
 Transaction Spoiled(const World& world, const Transaction& transaction) {
-  if (!world.bugs.reuse_token) return transaction;
   Transaction spoiled = transaction;
   for (Mutation& mutation : spoiled.mutations) {
-    if (mutation.key != keys::kCluster || !mutation.value) continue;
-    store::v1::ClusterRecord record;
-    record.ParseFromString(*mutation.value);
-    record.set_last_token_counter(0);
-    mutation.value = record.SerializeAsString();
+    if (!mutation.value) continue;
+    if (world.bugs.reuse_token && mutation.key == keys::kCluster) {
+      Spoil<store::v1::ClusterRecord>(mutation,
+                                      [](auto& record) { record.set_last_token_counter(0); });
+    }
+    if (world.bugs.store_exclusive && mutation.key.starts_with(keys::kSegments)) {
+      Spoil<store::v1::SegmentRecord>(
+          mutation, [](auto& record) { record.mutable_segment()->set_sharing(v1::EXCLUSIVE); });
+    }
   }
   return spoiled;
 }
 
 bool IsForgotten(const World& world, std::string_view key) {
-  return (world.bugs.forget_scrubs && key.starts_with(keys::kScrubs)) ||
-         (world.bugs.forget_grants && key.starts_with(keys::kGrants));
+  const Bugs& bugs = world.bugs;
+  return (bugs.forget_scrubs && key.starts_with(keys::kScrubs)) ||
+         ((bugs.forget_grants || bugs.forget_segments) && key.starts_with(keys::kGrants)) ||
+         (bugs.forget_segments && key.starts_with(keys::kSegments));
 }
 
 }  // namespace

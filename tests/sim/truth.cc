@@ -6,6 +6,7 @@
 #include "absl/strings/strip.h"
 #include "server/core/keys.h"
 #include "server/core/names.h"
+#include "tests/sim/token_text.h"
 
 namespace weft::sim {
 namespace {
@@ -19,10 +20,6 @@ bool Consume(std::string& key, std::string_view prefix) {
   key.erase(0, prefix.size());
   return true;
 }
-
-Token TokenOf(const v1::Token& token) { return {token.epoch(), token.counter()}; }
-
-std::string Text(const Token& token) { return absl::StrCat(token.epoch, ".", token.counter); }
 
 bool Exclude(const v1::Segment& segment, const v1::Grant& a, const v1::Grant& b) {
   switch (segment.sharing()) {
@@ -73,7 +70,9 @@ void Truth::Apply(const Transaction& transaction) {
   }
   for (const Move& move : moves_) CheckMove(move);
   if (std::exchange(bytes_changed_, false)) CheckBytes();
-  if (std::exchange(grants_changed_, false)) CheckExclusion();
+  if (!std::exchange(grants_changed_, false)) return;
+  UpdateHoldings();
+  CheckExclusion();
 }
 
 void Truth::ApplyOne(const std::string& key, const std::string* value) {
@@ -93,6 +92,8 @@ void Truth::ApplyOne(const std::string& key, const std::string* value) {
   } else if (Consume(rest, keys::kDevices)) {
     if (value != nullptr) devices_[*Uuid::Parse(rest)].ParseFromString(*value);
     bytes_changed_ = true;
+  } else if (key == keys::kCluster && value != nullptr) {
+    cluster_.ParseFromString(*value);
   }
 }
 
@@ -127,15 +128,17 @@ void Truth::ApplyScrub(const std::string& key, const std::string* value) {
     scrubs_.erase(id);
     return;
   }
-  store::v1::ScrubRecord& record = scrubs_[id];
-  const Token before = TokenOf(record.token());
-  const bool was_copy = record.has_copy();
-  record.ParseFromString(*value);
-  if (!was_copy && record.has_copy()) world_.Probe("copy begun");
-  if (was_copy && !record.has_copy()) world_.Probe("copy given up");
-  const Token token = TokenOf(record.token());
+  Scrub& scrub = scrubs_[id];
+  const store::v1::ScrubRecord before = std::exchange(scrub.record, {});
+  scrub.record.ParseFromString(*value);
+  const bool gives_up_copy = before.has_copy() && !scrub.record.has_copy();
+  if (!before.has_copy() && scrub.record.has_copy()) world_.Probe("copy begun");
+  if (gives_up_copy) world_.Probe("copy given up");
+  const Token token = TokenOf(scrub.record.token());
   tokens_.insert(token);
-  if (record.host().empty() || token == before) return;
+  if (scrub.record.host().empty() || token == TokenOf(before.token())) return;
+  // Until it is told, a host that is to zero where it copied goes on with the copy.
+  if (!gives_up_copy || scrub.record.host() != before.host()) scrub.since = token;
   Token& newest = newest_scrub_[id];
   if (token <= newest) {
     world_.Fail(
@@ -208,22 +211,30 @@ void Truth::ApplyAttachment(const std::string& key, const std::string* value) {
 bool Truth::IsHeld(SegmentId segment, const std::string& host, const Token& token) const {
   const auto grant = grants_.find({segment, host});
   return grant != grants_.end() && TokenOf(grant->second.grant().token()) == token &&
-         grant->second.grant().state() == v1::GRANT_ACTIVE &&
-         Holds({Writer::Kind::kClient, host, segment, token}, false);
+         grant->second.grant().state() == v1::GRANT_ACTIVE && holdings_.contains({segment, host});
 }
 
-bool Truth::Holds(const Writer& writer, bool write) const {
-  const auto grant = grants_.find({writer.segment, writer.host});
-  if (grant == grants_.end()) return false;
-  const auto host = hosts_.find(writer.host);
-  if (host != hosts_.end()) {
-    const auto& releasing = host->second.releasing_segments();
-    if (std::find(releasing.begin(), releasing.end(), writer.segment.value()) != releasing.end()) {
-      return false;
-    }
+bool Truth::IsReleasing(SegmentId segment, const std::string& host) const {
+  const auto found = hosts_.find(host);
+  if (found == hosts_.end()) return false;
+  const auto& releasing = found->second.releasing_segments();
+  return std::find(releasing.begin(), releasing.end(), segment.value()) != releasing.end();
+}
+
+void Truth::UpdateHoldings() {
+  // Two tokens that a host got in one transaction, to read and then to write, leave one record.
+  const auto first_of = [this](SegmentId segment) {
+    const auto newest = newest_before_.find(OriginOf(segment));
+    if (newest == newest_before_.end()) return Token();
+    return Token{newest->second.epoch, newest->second.counter + 1};
+  };
+  std::map<GrantId, Token> now;
+  for (const auto& [id, record] : grants_) {
+    if (IsReleasing(id.first, id.second)) continue;
+    const auto before = holdings_.find(id);
+    now[id] = before == holdings_.end() ? first_of(id.first) : before->second;
   }
-  const v1::Grant& held = grant->second.grant();
-  return writer.token <= TokenOf(held.token()) && (!write || held.mode() == v1::READ_WRITE);
+  holdings_ = std::move(now);
 }
 
 void Truth::CheckExclusion() {
@@ -233,12 +244,10 @@ void Truth::CheckExclusion() {
       world_.Fail(2, absl::StrCat(it->second.grant().name(), " is of no segment"));
       continue;
     }
-    const Writer one{Writer::Kind::kClient, it->first.second, it->first.first, Token()};
-    if (!Holds(one, false)) continue;
+    if (!holdings_.contains(it->first)) continue;
     for (auto other = std::next(it);
          other != grants_.end() && other->first.first == it->first.first; ++other) {
-      const Writer two{Writer::Kind::kClient, other->first.second, other->first.first, Token()};
-      if (Holds(two, false) &&
+      if (holdings_.contains(other->first) &&
           Exclude(segment->second.segment(), it->second.grant(), other->second.grant())) {
         world_.Fail(2, absl::StrCat(it->second.grant().name(), " and ",
                                     other->second.grant().name(), " exclude each other"));
@@ -271,9 +280,9 @@ void Truth::CheckBytes() {
       }
     }
   }
-  for (const auto& [id, record] : scrubs_) {
-    uint64_t done = record.done_bytes();
-    for (v1::Extent extent : record.extents()) {
+  for (const auto& [id, scrub] : scrubs_) {
+    uint64_t done = scrub.record.done_bytes();
+    for (v1::Extent extent : scrub.record.extents()) {
       const uint64_t skip = std::min(done, extent.length_bytes());
       done -= skip;
       extent.set_offset_bytes(extent.offset_bytes() + skip);
@@ -362,89 +371,10 @@ void Truth::CheckZero(const DeviceId& device, uint64_t unit, const std::string& 
   }
 }
 
-const Truth::Owner* Truth::OwnerOf(const Memory& memory, uint64_t line) const {
-  const auto device = device_of_.find(memory.number());
-  if (device == device_of_.end()) return nullptr;
-  const auto units = units_.find(device->second);
-  static constexpr Owner kNone;
-  const uint64_t unit = line / kLinesPerUnit;
-  if (units == units_.end() || unit >= units->second.size()) return &kNone;
-  return &units->second[unit];
-}
-
-std::string Truth::Describe(const Memory& memory, uint64_t line) const {
-  const Owner* const owner = OwnerOf(memory, line);
-  const std::string place =
-      absl::StrCat("line ", line, " (unit ", line / kLinesPerUnit, ") of memory ", memory.number());
-  if (owner == nullptr) return absl::StrCat(place, ", which is no device's");
-  switch (owner->kind) {
-    case Owner::Kind::kNobody:
-      return absl::StrCat(place, ", which is nobody's");
-    case Owner::Kind::kSegment:
-      return absl::StrCat(place, " of segment ", owner->id);
-    case Owner::Kind::kQuarantine:
-      return absl::StrCat(place, ", which is in quarantine");
-    case Owner::Kind::kScrub:
-      break;
-  }
-  return absl::StrCat(place, " of scrub ", owner->id, " on \"", scrubs_.at(owner->id).host(), "\"");
-}
-
-void Truth::JudgeClient(const Memory& memory, const Writer& writer, uint64_t line, bool write) {
-  const Owner* const owner = OwnerOf(memory, line);
-  const bool own = owner != nullptr && owner->kind == Owner::Kind::kSegment &&
-                   owner->id == writer.segment.value();
-  if (own && Holds(writer, write)) return;
-  const char* const verb = writer.kind == Writer::Kind::kWriteBack ? " writes back to "
-                           : write                                 ? " writes to "
-                                                                   : " reads ";
-  world_.Fail(2, absl::StrCat(writer.host, " for segment ", writer.segment.value(), " under token ",
-                              Text(writer.token), verb, Describe(memory, line)));
-}
-
-void Truth::JudgeScrub(const Memory& memory, const Writer& writer, uint64_t first, uint64_t last) {
-  for (uint64_t line = first; line < last; line += kLinesPerUnit) {
-    const Owner* const owner = OwnerOf(memory, line);
-    if (owner == nullptr) continue;  // a copy: of no one's concern
-    const bool own =
-        owner->kind == Owner::Kind::kScrub && scrubs_.at(owner->id).host() == writer.host;
-    if (own) continue;
-    world_.Fail(2, absl::StrCat(writer.host, " zeroes ", Describe(memory, line)));
-  }
-}
-
-void Truth::OnWrite(const Memory& memory, const Writer& writer, uint64_t first, uint64_t last) {
-  switch (writer.kind) {
-    case Writer::Kind::kClient:
-    case Writer::Kind::kWriteBack:
-      for (uint64_t line = first; line < last; ++line) JudgeClient(memory, writer, line, true);
-      break;
-    case Writer::Kind::kScrub:
-      JudgeScrub(memory, writer, first, last);
-      break;
-    case Writer::Kind::kDaemon: {
-      const uint64_t end = memory.size().value() / kLineBytes;
-      if (last > kLinesPerUnit && first < end - kLinesPerUnit) {
-        world_.Fail(2, absl::StrCat(writer.host, "'s daemon writes to ", Describe(memory, first)));
-      }
-      break;
-    }
-  }
-}
-
-void Truth::OnRead(const Memory& memory, const Writer& reader, uint64_t line, const Line& value) {
-  JudgeClient(memory, reader, line, false);
-  uint64_t stamp = 0;
-  std::memcpy(&stamp, value.data(), sizeof(stamp));
-  if (stamp != 0 && OriginOf(SegmentId(stamp)) != OriginOf(reader.segment)) {
-    world_.Fail(5,
-                absl::StrCat(reader.host, " reads in segment ", reader.segment.value(),
-                             " what was written to segment ", stamp, ": ", Describe(memory, line)));
-  }
-}
-
 void Truth::OnTokenLeaves(const Token& token) {
-  if (token == Token() || tokens_.contains(token)) return;
+  // What was given and taken back in one transaction has no record, and is never given again.
+  const Token last{cluster_.epoch(), cluster_.last_token_counter()};
+  if (token == Token() || tokens_.contains(token) || token <= last) return;
   world_.Fail(3, absl::StrCat("token ", Text(token), " left before it was durable"));
 }
 
@@ -454,9 +384,9 @@ std::string Truth::DescribeLeftovers() const {
     absl::StrAppend(&text, " grant ", record.grant().name(), " ",
                     v1::GrantState_Name(record.grant().state()));
   }
-  for (const auto& [id, record] : scrubs_) {
-    absl::StrAppend(&text, " scrub ", id, " of ", record.extents(0).device(), " on \"",
-                    record.host(), "\"");
+  for (const auto& [id, scrub] : scrubs_) {
+    absl::StrAppend(&text, " scrub ", id, " of ", scrub.record.extents(0).device(), " on \"",
+                    scrub.record.host(), "\"");
   }
   for (const auto& [device, units] : bad_) {
     absl::StrAppend(&text, " bad ", device.ToString(), " ", units.size());

@@ -81,6 +81,12 @@ class Truth {
   using BadUnits = std::map<DeviceId, std::set<uint64_t>>;
   // By unit of 2 MiB.
   using Units = std::vector<Owner>;
+  using GrantId = std::pair<SegmentId, std::string>;  // with the host's id
+  struct Scrub {
+    store::v1::ScrubRecord record;
+    // Its host may write under this token, and those that it got after it.
+    Token since;
+  };
   struct Move {
     v1::Segment before;
     v1::Segment after;
@@ -94,6 +100,8 @@ class Truth {
   void ApplyHost(const std::string& id, const std::string& value);
   void ApplyAttachment(const std::string& key, const std::string* value);
   void ApplyPoison(const std::string& key, const std::string* value);
+  bool IsReleasing(SegmentId segment, const std::string& host) const;
+  void UpdateHoldings();
   void CheckExclusion();
   // Invariant 1, and 5 where the owner of a unit changes.
   void CheckBytes();
@@ -107,7 +115,8 @@ class Truth {
   void CheckMove(const Move& move);
   bool IsSegmentsStill(const Owner& before, const Owner& now) const;
 
-  bool Holds(const Writer& writer, bool write) const;
+  // Why the host may not touch the segment so; empty: it may.
+  std::string WhyNot(const Writer& writer, bool write) const;
   const Owner* OwnerOf(const Memory& memory, uint64_t line) const;
   std::string Describe(const Memory& memory, uint64_t line) const;
   void JudgeClient(const Memory& memory, const Writer& writer, uint64_t line, bool write);
@@ -120,8 +129,12 @@ class Truth {
 
   std::map<SegmentId, store::v1::SegmentRecord> segments_;
   std::map<std::string, SegmentId> segment_by_key_;
-  std::map<std::pair<SegmentId, std::string>, store::v1::GrantRecord> grants_;
-  std::map<uint64_t, store::v1::ScrubRecord> scrubs_;
+  std::map<GrantId, store::v1::GrantRecord> grants_;
+  // What hosts may touch at this instant: under the token under which each began to hold the
+  // segment, and those that it got since without losing it.
+  std::map<GrantId, Token> holdings_;
+  std::map<uint64_t, Scrub> scrubs_;
+  store::v1::ClusterRecord cluster_;
   std::map<std::string, store::v1::HostRecord> hosts_;
   std::map<DeviceId, store::v1::DeviceRecord> devices_;
   std::map<std::pair<DeviceId, std::string>, store::v1::AttachmentRecord> attachments_;

@@ -54,7 +54,7 @@ std::optional<uint64_t> Truth::NextScrubbed(const DeviceId& device, uint64_t fir
     const Owner& owner = units->second[unit];
     const auto scrub = scrubs_.find(owner.id);
     const bool is_one = owner.kind == Owner::Kind::kScrub && scrub != scrubs_.end();
-    if (is_one && scrub->second.has_copy() == copy) return unit;
+    if (is_one && scrub->second.record.has_copy() == copy) return unit;
   }
   return std::nullopt;
 }

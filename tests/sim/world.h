@@ -18,6 +18,9 @@ namespace weft::sim {
 
 // Rare paths, each of which some run should take: counted, and reported if none does.
 using Probes = std::map<std::string, uint64_t, std::less<>>;
+// Of histories for an order that explains them: all, and those without a result.
+inline constexpr std::string_view kSearches = "history searched";
+inline constexpr std::string_view kSearchesGivenUp = "search of a history given up";
 
 // What a run found to be wrong: the first thing counts.
 struct Violation {
@@ -38,12 +41,13 @@ struct World {
   Violation violation;
   bool failed = false;
 
-  void Probe(std::string_view name) {
+  void Probe(std::string_view name, uint64_t times = 1) {
+    if (times == 0) return;
     const auto it = probes.find(name);
     if (it == probes.end()) {
-      probes.emplace(name, 1);
+      probes.emplace(name, times);
     } else {
-      ++it->second;
+      it->second += times;
     }
   }
   // For what costs much to put into words.

@@ -1,6 +1,25 @@
 #include "tests/sim/workloads/workloads.h"
 
 namespace weft::sim {
+namespace {
+
+// So far apart that a lease just outlives the host's: the coordinator's clock gains less than
+// 1000 ppm on the slowest host's.
+constexpr int64_t kSlowestPpm = -500;
+constexpr int64_t kFastestPpm = 499;
+
+int64_t AnyRatePpm(Rng& rng) {
+  switch (rng.Below(4)) {
+    case 0:
+      return kSlowestPpm;
+    case 1:
+      return kFastestPpm;
+    default:
+      return kSlowestPpm + static_cast<int64_t>(rng.Below(kFastestPpm - kSlowestPpm + 1));
+  }
+}
+
+}  // namespace
 
 void StartDaemonCrashes(Cluster& cluster) {
   cluster.NowAndThen(absl::Seconds(5), [&cluster] { cluster.AnyHost().KillDaemon(); });
@@ -53,16 +72,18 @@ void StartHostFreezes(Cluster& cluster) {
   });
 }
 
-// A host's clock and the coordinator's differ by at most 1000 ppm.
 void StartClockDrift(Cluster& cluster) {
+  for (const auto& host : cluster.hosts()) host->SetClockRate(AnyRatePpm(cluster.rng()));
+  for (const auto& coordinator : cluster.coordinators()) {
+    coordinator->clock().SetRate(AnyRatePpm(cluster.rng()));
+  }
   cluster.NowAndThen(absl::Seconds(10), [&cluster] {
-    const auto any_rate = [&cluster] {
-      return static_cast<int64_t>(cluster.rng().Below(997)) - 498;
-    };
     HostSim& host = cluster.AnyHost();
-    const int64_t rate = any_rate();
+    const int64_t rate = AnyRatePpm(cluster.rng());
     cluster.world().Probe(rate < 0 ? "clock is slow" : "clock is fast");
     host.SetClockRate(rate);
+    cluster.coordinators()[cluster.rng().Below(cluster.coordinators().size())]->clock().SetRate(
+        AnyRatePpm(cluster.rng()));
     if (cluster.rng().OneIn(2)) {
       cluster.world().Probe("wall clock of a host is set");
       host.clock().StepWall(cluster.rng().Between(-absl::Hours(30), absl::Hours(30)));
