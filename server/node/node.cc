@@ -107,8 +107,12 @@ void Node::OnEvent(const KmodEvent& event) {
     case Type::kDeviceGone:
       RescanSoon([] {});
       break;
-    case Type::kDeadManFired:
     case Type::kDeadManDone:
+      // Perhaps in the midst of a lease, after a standstill: what the coordinator still grants,
+      // and says so anew, goes on.
+      deps_.executor.Post([this] { session_.Reregister(); });
+      break;
+    case Type::kDeadManFired:
     case Type::kFenceFailed:
     case Type::kSegmentRevoked:
       break;
@@ -355,7 +359,8 @@ void Node::RescanNow() {
   const absl::StatusOr<bool> changed = deps_.catalog.Rescan();
   if (!changed.ok()) {
     spdlog::error("rescan_failed error=\"{}\"", std::string(changed.status().message()));
-  } else if (*changed) {
+  } else {
+    // Even if nothing has changed since the last look: that can have been the backend's.
     deps_.executor.Post([this] { ReportInventory(); });
   }
   if (deps_.catalog.newest_opening() > deps_.catalog.announced()) {

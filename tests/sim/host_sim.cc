@@ -88,6 +88,14 @@ void HostSim::PowerOn() {
       if (daemon_ != nullptr) daemon_->node.HandleReleased(segment);
     });
   };
+  kmod_->on_dead_man_done = [this] {
+    kernel_->After(Soon(), [this] {
+      if (daemon_ == nullptr) return;
+      KmodEvent done;
+      done.type = KmodEvent::Type::kDeadManDone;
+      daemon_->node.OnEvent(done);
+    });
+  };
   kmod_->on_memory_failure = [this](const KmodEvent& event) { TellOf(event); };
   if (backend_ == v1::DEVDAX) raw_ = std::make_unique<SimRaw>(truth_, name_);
   dax_.SetRaw(raw_.get());

@@ -390,6 +390,7 @@ void SimKmod::Fire() {
   kernel_.After(rng_.Between(absl::ZeroDuration(), bound_ * 0.9), [this] {
     for (const auto& [id, segment] : segments_) WriteBackSegment(id);
     rules_.SetTakingBack(false);
+    if (on_dead_man_done != nullptr) on_dead_man_done();
   });
 }
 

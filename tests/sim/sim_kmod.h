@@ -52,6 +52,8 @@ class SimKmod final : public Kmod {
   ByteRanges BadRangesOf(const Memory& memory) const;
   // Told with what weftd is to be told.
   std::function<void(const KmodEvent&)> on_memory_failure;
+  // Told when the dead-man has taken all back.
+  std::function<void()> on_dead_man_done;
   // Told with every handle that ends.
   std::function<void(SegmentId)> on_handle_released;
 
