@@ -48,6 +48,7 @@ bool GrantTable::Upsert(const v1::GrantAssignment& assignment, uint64_t revision
   if (!SameRanges(grant.assignment, assignment)) ++grant.bad_version;
   grant.assignment = assignment;
   grant.revision = revision;
+  newest_token_ = std::max(newest_token_, TokenOf(assignment.grant()));
   by_name_.emplace(grant.name(), id);
   Touch(id);
   return unasked;
@@ -56,14 +57,20 @@ bool GrantTable::Upsert(const v1::GrantAssignment& assignment, uint64_t revision
 GrantTable::Gone GrantTable::Apply(const v1::Assignments& assignments) {
   Gone gone;
   applied_revision_ = assignments.revision();
+  const bool knows_of_before =
+      std::exchange(knows_of_before_, knows_of_before_ || assignments.whole());
+  const Token newest = newest_token_;
   std::set<SegmentId> listed;
   for (const v1::Assignment& assignment : assignments.upserts()) {
     if (!assignment.has_grant()) continue;
     const SegmentId id(assignment.grant().grant().segment_id());
     listed.insert(id);
     by_key_[assignment.key()] = id;
-    const bool unasked = Upsert(assignment.grant(), assignments.revision());
-    if (unasked) StartReleasing(grants_.at(id));
+    if (!Upsert(assignment.grant(), assignments.revision())) continue;
+    HostGrant& unasked = grants_.at(id);
+    StartReleasing(unasked);
+    // One whose answer was lost, in this run or to the one before: nobody had it.
+    unasked.proved_free = knows_of_before && TokenOf(unasked.assignment.grant()) > newest;
   }
   std::vector<SegmentId> removed;
   for (const std::string& key : assignments.removals()) {

@@ -102,7 +102,8 @@ class GrantTable {
   // Grants that this table knows a newer state of stay as they are. One that nobody here asked
   // for, and that no earlier run left, is released before it is used: an earlier run may have
   // released it, and the coordinator may act on that late. Or what was recorded of it was lost, and
-  // programs have it mapped: they are waited for.
+  // programs have it mapped: they are waited for, unless it is so new that nobody can have been
+  // told of it.
   Gone Apply(const v1::Assignments& assignments);
   // The reply to AcquireGrant; false if it is overtaken: the grant is gone again.
   bool Acquired(const v1::AcquireGrantResponse& response);
@@ -208,6 +209,10 @@ class GrantTable {
   bool connected_ = false;
   // Of the newest Assignments.
   uint64_t applied_revision_ = 0;
+  // Whether what the coordinator had recorded when this run began has come.
+  bool knows_of_before_ = false;
+  // Of all grants that there were.
+  Token newest_token_;
   bool expired_ = false;
   Grants grants_;
   std::set<std::pair<std::string, SegmentId>> by_name_;

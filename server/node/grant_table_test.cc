@@ -346,6 +346,25 @@ TEST_F(GrantTableTest, ALongSegmentDoesNotHideWhereTheOthersAre) {
   EXPECT_EQ(held[2].runs_size(), 0) << "longer than a message may be";
 }
 
+// The coordinator died before it answered.
+TEST_F(GrantTableTest, AGrantWhoseAnswerWasLostIsReleasedAtOnce) {
+  v1::Assignments none;
+  none.set_whole(true);
+  table_.Apply(none);
+  table_.Apply(Listed(5, /*whole=*/false));
+  EXPECT_EQ(Reconcile().release, Segments{kSegment});
+}
+
+TEST_F(GrantTableTest, AGrantThatComesBackMayBeMappedStill) {
+  Open(kHandle, 5);
+  v1::Assignments none;
+  none.set_whole(true);
+  none.set_revision(6);
+  table_.Apply(none);
+  table_.Apply(Listed(7, /*whole=*/true));
+  EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
+}
+
 TEST_F(GrantTableTest, AHandleOfAnEarlierRunIsAdopted) {
   table_.Recall(Listed(0, false).upserts(0).grant(), now_);
   EXPECT_TRUE(table_.Adopt(kHandle, "user", Claim()));
