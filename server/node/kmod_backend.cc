@@ -389,7 +389,9 @@ absl::Status KmodBackend::Forget(const v1::GrantAssignment& grant) {
   to_flush_.erase(id);
   const absl::StatusOr<KmodSegmentInfo> segment = kmod_.FindSegment(id);
   if (segment.ok() && segment->token > TokenOf(grant)) return absl::OkStatus();  // granted anew
-  absl::Status status = kmod_.DestroySegment(id, TokenOf(grant));
+  // It can have been taken back under a later token, for a grant that was never made.
+  const Token token = segment.ok() ? std::max(TokenOf(grant), segment->last_token) : TokenOf(grant);
+  absl::Status status = kmod_.DestroySegment(id, token);
   if (ReasonOf(status) == v1::BUSY_PINNED) undestroyed_.insert_or_assign(id, grant);
   if (!status.ok() && !absl::IsNotFound(status)) return status;
   return records_.Remove(RecordName(id));

@@ -263,6 +263,14 @@ TEST_F(KmodBackendTest, ADeviceThatTheModuleLacksIsNamed) {
   EXPECT_NE(std::string(status.message()).find(id_.ToString()), std::string::npos);
 }
 
+// The later grant could not be recorded, and is over.
+TEST_F(KmodBackendTest, WhatWasTakenBackUnderALaterTokenIsForgottenToo) {
+  ASSERT_TRUE(backend_.Prepare(Grant(1)).ok());
+  ASSERT_TRUE(kmod_.RevokeSegment(kSegment, Token{1, 2}, absl::ZeroDuration()).ok());
+  ASSERT_TRUE(backend_.Forget(Grant(1)).ok());
+  EXPECT_TRUE(absl::IsNotFound(kmod_.FindSegment(kSegment).status()));
+}
+
 TEST_F(KmodBackendTest, ADaemonThatStartsAfterTheDeadManCanReadLabels) {
   kmod_.FireDeadMan();
   ASSERT_TRUE(ReleaseDeadMan(kmod_).ok());
