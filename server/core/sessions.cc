@@ -107,14 +107,18 @@ void KeepOnlyHeld(State& state, const std::string& id, const v1::Register& reque
   StartReleasing(state, id, let_go, changes);
 }
 
-void BeginSession(State& state, const Context& context, const std::string& id,
-                  const v1::Register& request, Changes& changes) {
-  HostState& host = state.hosts.at(id);
-  const bool rebooted = host.record.host().boot_id() != request.boot_id();
+void NameSession(State& state, HostState& host, Changes& changes) {
   state.cluster.set_last_session_number(state.cluster.last_session_number() + 1);
   PutCluster(state, changes);
   host.record.mutable_host()->set_session_id(
       absl::StrCat(state.cluster.epoch(), ".", state.cluster.last_session_number()));
+}
+
+void BeginSession(State& state, const Context& context, const std::string& id,
+                  const v1::Register& request, Changes& changes) {
+  HostState& host = state.hosts.at(id);
+  const bool rebooted = host.record.host().boot_id() != request.boot_id();
+  NameSession(state, host, changes);
   host.record.mutable_host()->set_state(v1::HOST_ALIVE);
   host.session = LiveSession{context.now.monotonic};
   if (rebooted) {
@@ -175,6 +179,8 @@ absl::StatusOr<v1::Registered> Register(State& state, const Context& context,
   const bool continues = host.session.has_value();
   if (continues) {
     host.session->renewed_at = context.now.monotonic;
+    // What the run before sent, and comes late, is not to end or change what this one uses.
+    if (new_instance) NameSession(state, host, changes);
   } else {
     BeginSession(state, context, id, request, changes);
   }

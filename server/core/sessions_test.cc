@@ -88,9 +88,25 @@ TEST_F(SessionsTest, SameBootWithinTheLeaseGoesOn) {
   const std::string session = cluster_.RegisterHost("a");
   MakeSegment();
   ASSERT_TRUE(cluster_.Acquire("a", segment_, v1::READ_WRITE).ok());
-  EXPECT_EQ(cluster_.RegisterHost("a", 1, /*instance=*/2), session);
+  EXPECT_EQ(cluster_.RegisterHost("a"), session);
+  cluster_.RegisterHost("a", 1, /*instance=*/2);
   EXPECT_TRUE(Holds("a"));
   EXPECT_TRUE(cluster_.assigned["a"].contains("grant/1"));
+}
+
+TEST_F(SessionsTest, WhatADaemonThatIsGoneSentIsRefusedWhenItComesLate) {
+  cluster_.RegisterHost("a");
+  MakeSegment();
+  const auto granted = cluster_.Acquire("a", segment_, v1::READ_WRITE);
+  ASSERT_TRUE(granted.ok()) << granted.status();
+  const std::string before = cluster_.sessions["a"];
+  const std::string session = cluster_.RegisterHost("a", 1, /*instance=*/2);
+  cluster_.sessions["a"] = before;
+  EXPECT_EQ(ReasonOf(cluster_.Release("a", granted->grant())), v1::SESSION_EXPIRED);
+  EXPECT_TRUE(Holds("a"));
+  cluster_.sessions["a"] = session;
+  EXPECT_TRUE(cluster_.Release("a", granted->grant()).ok());
+  EXPECT_FALSE(Holds("a"));
 }
 
 TEST_F(SessionsTest, ExpiryFreesWhatARevokingHostHeld) {

@@ -68,7 +68,7 @@ GrantTable::Gone GrantTable::Apply(const v1::Assignments& assignments) {
     by_key_[assignment.key()] = id;
     if (!Upsert(assignment.grant(), assignments.revision())) continue;
     HostGrant& unasked = grants_.at(id);
-    StartReleasing(unasked);
+    unasked.unclaimable = true;
     // One whose answer was lost, in this run or to the one before: nobody had it.
     unasked.proved_free = knows_of_before && TokenOf(unasked.assignment.grant()) > newest;
   }
@@ -197,6 +197,7 @@ absl::Status GrantTable::AddHandle(const HandleKey& key, const std::string& user
   WEFT_CHECK(handles_.emplace(key, Handle{segment, user, mode}).second, key.id);
   grant.handles.insert(key);
   grant.proved_free = false;
+  grant.unclaimable = false;
   ++grant.opens;
   grant.not_before = BootTime::InfinitePast();
   return absl::OkStatus();
@@ -214,7 +215,7 @@ bool GrantTable::Adopt(const HandleKey& key, const std::string& user,
   const bool same = Token{claim.token().epoch(), claim.token().counter()} == TokenOf(proto) &&
                     claim.generation() == grant.assignment.generation() &&
                     claim.segment() == proto.segment() && claim.mode() <= proto.mode() &&
-                    !grant.releasing;
+                    !grant.releasing && !grant.unclaimable;
   if (!same) return false;
   shares_.Take(user);
   handles_.emplace(key, Handle{segment, user, claim.mode()});

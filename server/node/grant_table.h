@@ -100,10 +100,9 @@ class GrantTable {
     std::vector<v1::GrantAssignment> grants;
   };
   // Grants that this table knows a newer state of stay as they are. One that nobody here asked
-  // for, and that no earlier run left, is released before it is used: an earlier run may have
-  // released it, and the coordinator may act on that late. Or what was recorded of it was lost, and
-  // programs have it mapped: they are waited for, unless it is so new that nobody can have been
-  // told of it.
+  // for, and that no earlier run left, can be opened, but not claimed. Otherwise it is released:
+  // at once, if it is so new that nobody can have been told of it; else what was recorded of it
+  // may be lost, and programs have it mapped: they are waited for.
   Gone Apply(const v1::Assignments& assignments);
   // The reply to AcquireGrant; false if it is overtaken: the grant is gone again.
   bool Acquired(const v1::AcquireGrantResponse& response);
@@ -168,6 +167,8 @@ class GrantTable {
     uint64_t bad_version = 0;
     // Somebody who did not say goodbye may have it mapped.
     bool in_doubt = false;
+    // What an earlier run had of it is over.
+    bool unclaimable = false;
     // An inspection found nothing, and no handle was given since.
     bool proved_free = false;
     bool inspecting = false;

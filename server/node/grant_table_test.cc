@@ -309,25 +309,37 @@ TEST_F(GrantTableTest, AGrantThatComesWhileTheOneBeforeItIsReleasedIsReleasedToo
 }
 
 // An earlier run of the daemon released it, and was killed before it had an answer.
-TEST_F(GrantTableTest, AGrantThatNobodyLeftIsReleasedBeforeItIsUsed) {
+TEST_F(GrantTableTest, AGrantThatNobodyLeftIsReleasedAndNotClaimed) {
   table_.Apply(Listed(5, /*whole=*/true));
-  EXPECT_TRUE(table_.IsReleasing(kName)) << "an open waits";
   EXPECT_FALSE(table_.Adopt(kHandle, "user", Claim()));
   ReleaseUnmapped();
+  EXPECT_TRUE(table_.IsReleasing(kName)) << "an open waits";
   EndRelease(true);
   EXPECT_FALSE(table_.IsReleasing(kName));
   Open(kHandle, 6);
 }
 
-// What an earlier run recorded of it was lost, and its clients live on.
+// What an earlier run recorded of it was lost, and its clients live on. Or it is the clients of
+// another daemon on this machine that have it mapped.
 TEST_F(GrantTableTest, AGrantThatNobodyAskedForIsNotReleasedWhileItIsMapped) {
   table_.Apply(Listed(5, /*whole=*/true));
   EXPECT_EQ(Reconcile().inspect, Segments{kSegment});
   table_.Inspected(kSegment, true, now_);
   EXPECT_TRUE(Reconcile().release.empty());
-  EXPECT_TRUE(table_.IsReleasing(kName)) << "an open waits";
+  EXPECT_FALSE(table_.IsReleasing(kName)) << "an open need not wait for them";
+  Open(kHandle, 6);
+  table_.CloseHandle(kHandle);
+  EXPECT_EQ(Reconcile().inspect, Segments{kSegment}) << "they may have it mapped still";
+  table_.Inspected(kSegment, true, now_);
   Pass(absl::Seconds(1));
   ReleaseUnmapped();
+}
+
+TEST_F(GrantTableTest, AGrantThatNobodyLeftAndThatIsOpenedCanBeClaimed) {
+  table_.Apply(Listed(5, /*whole=*/true));
+  Open(kHandle, 6);
+  table_.DropConnection(kHandle.connection);
+  EXPECT_TRUE(table_.Adopt({7, kHandle.id}, "user", Claim()));
 }
 
 TEST_F(GrantTableTest, ALongSegmentDoesNotHideWhereTheOthersAre) {

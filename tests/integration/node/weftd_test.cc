@@ -217,6 +217,26 @@ TEST_F(WeftdTest, AMappingThatNobodyClaimsAfterARestartKeepsItsGrant) {
   EXPECT_TRUE(released.ok()) << released;
 }
 
+// As when the coordinator died before it had heard of the release, and then the daemon.
+TEST_F(WeftdTest, AGrantWithoutARecordCanBeOpenedThoughOthersOfThisMachineMapTheSegment) {
+  Start();
+  auto held = client_->Open("p/s", AccessMode::kReadWrite);
+  ASSERT_TRUE(held.ok()) << held.status();
+  const auto mapping = held->Map();
+  ASSERT_TRUE(mapping.ok()) << mapping.status();
+  const auto reader = Connect("host-b");
+  const auto earlier = reader->Open("p/s", AccessMode::kReadOnly);
+  ASSERT_TRUE(earlier.ok()) << earlier.status();
+  cluster_.host("host-b").Kill();
+  for (const auto& entry : std::filesystem::directory_iterator(cluster_.File("host-b.state"))) {
+    if (entry.is_directory()) std::filesystem::remove_all(entry);
+  }
+  ASSERT_TRUE(cluster_.StartHost("host-b").ok());
+  const auto opened = reader->Open("p/s", AccessMode::kReadOnly);
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  EXPECT_EQ(Grants(), 2u);
+}
+
 TEST_F(WeftdTest, AHandleThatIsNotMappedOutlivesARestartInWhichOthersOpenAndClose) {
   Start();
   auto handle = client_->Open("p/s", AccessMode::kReadOnly);
