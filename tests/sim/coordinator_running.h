@@ -59,9 +59,8 @@ struct CoordinatorSim::Running final : public RunnerObserver {
     runner.BeginTerm(store);
   }
 
-  ~Running() override {
-    for (const std::shared_ptr<Wire>& wire : wires) wire->Close(1, NobodyListens());
-  }
+  // Breaks the connections of the sessions, in their order.
+  ~Running() override;
 
   // Says something: when all that was committed until now is durable.
   void Say(Loop::Task task, bool too_early = false) {
@@ -165,8 +164,8 @@ struct CoordinatorSim::Running final : public RunnerObserver {
   NoRecorder recorder;
   SessionRegistry registry;
   const State* loaded = nullptr;
-  // Of sessions, in their order; they break when the process dies.
-  std::vector<std::shared_ptr<Wire>> wires;
+  // Of all sessions that began, in their order.
+  std::vector<std::shared_ptr<Conversation>> conversations;
   absl::Duration next_round = absl::InfiniteDuration();
 };
 

@@ -14,7 +14,8 @@
 
 namespace weft::sim {
 
-// One session's stream. Takes messages from the wire as gRPC's does.
+// One session's stream. Takes messages from the wire as gRPC's does. Lives until the process ends,
+// which hangs up: the wire and the loop do not own it.
 class CoordinatorSim::Conversation final : public SessionConversation {
  public:
   Conversation(Running& running, std::shared_ptr<Wire> wire)
@@ -24,21 +25,18 @@ class CoordinatorSim::Conversation final : public SessionConversation {
         wire_(std::move(wire)) {}
 
   void Start() {
-    running_.wires.push_back(wire_);
-    auto self = std::static_pointer_cast<Conversation>(shared_from_this());
-    wire_->Attach(1, {[self, &process = running_.process](std::string bytes) {
-                        process.At(process.loop().now(),
-                                   [self, bytes = std::move(bytes)] { self->OnBytes(bytes); });
+    wire_->Attach(1, {[this](std::string bytes) {
+                        Post([this, bytes = std::move(bytes)] { OnBytes(bytes); });
                       },
-                      [self, &process = running_.process](const absl::Status&) {
-                        process.At(process.loop().now(), [self] { self->OnBroken(); });
-                      }});
+                      [this](const absl::Status&) { Post([this] { OnBroken(); }); }});
   }
+  // The wire says nothing more to this side.
+  void HangUp() { wire_->Close(1, NobodyListens()); }
 
   void Send(v1::CoordinatorMessage message) override {
     if (ended_) return;
     running_.Say(
-        [this, self = shared_from_this(), message = std::move(message)] {
+        [this, message = std::move(message)] {
           JudgeTokens(message);
           wire_->Send(1, message.SerializeAsString());
         },
@@ -52,12 +50,14 @@ class CoordinatorSim::Conversation final : public SessionConversation {
     }
     running_.machine.world_.Log(running_.machine.name_, ": ends the session of ", host(), ": ",
                                 std::string(status.message()));
-    running_.Say([this, self = shared_from_this(), status] { wire_->Close(1, OverGrpc(status)); });
+    running_.Say([this, status] { wire_->Close(1, OverGrpc(status)); });
     Leave();
   }
 
  private:
   static constexpr size_t kMaxCommands = 64;  // as SessionStream
+
+  void Post(Loop::Task task) { running_.process.At(world().loop.now(), std::move(task)); }
 
   void OnBytes(const std::string& bytes) {
     v1::NodeMessage message;
@@ -130,6 +130,10 @@ class CoordinatorSim::Conversation final : public SessionConversation {
   bool ended_ = false;
 };
 
+CoordinatorSim::Running::~Running() {
+  for (const std::shared_ptr<Conversation>& each : conversations) each->HangUp();
+}
+
 CoordinatorSim::CoordinatorSim(World& world, Network& network, Disk& disk, Truth& truth,
                                SimAgents& agents, std::string name, CoreOptions options)
     : world_(world),
@@ -181,7 +185,8 @@ void CoordinatorSim::Continue() {
 
 bool CoordinatorSim::Accept(const std::shared_ptr<Wire>& wire) {
   if (running_ == nullptr) return false;
-  std::make_shared<Conversation>(*running_, wire)->Start();
+  running_->conversations.push_back(std::make_shared<Conversation>(*running_, wire));
+  running_->conversations.back()->Start();
   return true;
 }
 

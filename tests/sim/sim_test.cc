@@ -1,3 +1,5 @@
+#include <malloc.h>
+
 #include <set>
 #include <string>
 #include <string_view>
@@ -31,6 +33,18 @@ TEST(SimTest, TheSameSeedIsTheSameRunToTheByte) {
     EXPECT_TRUE(log == LogOf(seed)) << seed;
     EXPECT_FALSE(log == LogOf(seed + 100)) << seed;
   }
+}
+
+// What a run keeps adds up over the hundreds of thousands of a soak. (With a sanitizer that looks
+// for leaks itself this sees nothing.)
+TEST(SimTest, ARunLeavesNothingBehind) {
+  const auto in_use_after_some = [] {
+    RunOptions options;
+    for (options.seed = 1; options.seed <= 20; ++options.seed) Simulate(options);
+    return mallinfo2().uordblks;
+  };
+  const size_t before = in_use_after_some();  // with what a process makes once
+  EXPECT_LE(in_use_after_some(), before + (16 << 10));
 }
 
 // Alone each kind of fault is worn.
