@@ -84,8 +84,9 @@ bool IsWildcard(const std::string& address) {
 // What contradicts what; empty: nothing.
 std::string Contradiction(const CoordinatorFlags& flags) {
   const bool sqlite = !flags.store.sqlite_path.empty();
-  if (sqlite && !flags.store.etcd_ca.empty())
+  if (sqlite && !flags.store.etcd_ca.empty()) {
     return "--etcd-ca and its like are for --store=etcd://";
+  }
   if (!sqlite && flags.advertise.empty() && IsWildcard(flags.listen.front())) {
     return "--listen=" + flags.listen.front() +
            " is no address that others can call: give one with --advertise";
@@ -95,6 +96,101 @@ std::string Contradiction(const CoordinatorFlags& flags) {
            "a leader dies";
   }
   return "";
+}
+
+// Of options that CLI11 knows as text.
+struct Texts {
+  std::string store;
+  std::string migrate_from = "";
+  std::string leader_ttl;
+  std::string session_ttl;
+  std::string log_level = "info";
+};
+
+void AddStoreOptions(CLI::App& app, CoordinatorFlags& flags, Texts& texts) {
+  app.add_option("--store", texts.store, "Where the state is kept")
+      ->check(kStore)
+      ->capture_default_str();
+  CLI::Option* cert =
+      app.add_option("--etcd-cert", flags.store.etcd_cert, "PEM certificate chain, for etcd");
+  CLI::Option* key = app.add_option("--etcd-key", flags.store.etcd_key, "PEM private key");
+  CLI::Option* ca =
+      app.add_option("--etcd-ca", flags.store.etcd_ca, "PEM certificates that sign etcd's");
+  cert->needs(key, ca);
+  key->needs(cert, ca);
+  app.add_option("--leader-ttl", texts.leader_ttl,
+                 "With etcd: how long after the death of the leader another one takes over")
+      ->check(kLeaderTtl)
+      ->capture_default_str();
+}
+
+void AddServerOptions(CLI::App& app, CoordinatorFlags& flags) {
+  app.add_option("--advertise", flags.advertise,
+                 "With etcd: host:port under which others reach this coordinator; by default "
+                 "the first --listen");
+  app.add_option("--listen", flags.listen,
+                 "host:port or unix:PATH for the API; may be repeated; port 0: any")
+      ->capture_default_str();
+  app.add_option("--metrics-address", flags.metrics_address,
+                 "host:port for Prometheus, or none; port 0: any")
+      ->capture_default_str();
+  CLI::Option* cert = app.add_option("--tls-cert", flags.tls_cert, "PEM certificate chain");
+  CLI::Option* key = app.add_option("--tls-key", flags.tls_key, "PEM private key");
+  CLI::Option* ca =
+      app.add_option("--tls-ca", flags.tls_ca, "PEM certificates that sign the clients'");
+  cert->needs(key, ca);
+  key->needs(cert, ca);
+  ca->needs(cert, key);
+  app.add_flag("--insecure", flags.insecure,
+               "Allow addresses that other machines can reach without TLS");
+}
+
+void AddPolicyOptions(CLI::App& app, CoordinatorFlags& flags, Texts& texts) {
+  app.add_option("--session-ttl", texts.session_ttl,
+                 "The lease of a host; it renews at a third of it")
+      ->check(kTtl)
+      ->capture_default_str();
+  app.add_option("--remembered-requests", flags.remembered_requests,
+                 "How many requests of each caller are remembered by their ids; one that sends "
+                 "more in two minutes is refused (QUOTA)")
+      ->check(CLI::Range(1000, 100'000))
+      ->capture_default_str();
+}
+
+void AddTaskOptions(CLI::App& app, CoordinatorFlags& flags, Texts& texts) {
+  CLI::Option* restore =
+      app.add_option("--restore", flags.restore, "Make an empty --store of this backup, and exit");
+  app.add_option("--migrate-from", texts.migrate_from,
+                 "Copy this store, which no coordinator may use, into an empty --store, and exit")
+      ->check(kStore)
+      ->excludes(restore);
+  CLI::Option* fence_config =
+      app.add_option("--fence-config", flags.fence_config,
+                     "JSON file that names the fence agent of each host that has one");
+  app.add_flag("--check-fence-agents", flags.check_fence_agents,
+               "Run the action \"monitor\" of each, say what came of it, and exit")
+      ->needs(fence_config);
+}
+
+void AddProcessOptions(CLI::App& app, CoordinatorFlags& flags, Texts& texts) {
+  app.add_option("--log-level", texts.log_level)
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app.add_option("--ready-file", flags.ready_file,
+                 "Written once the coordinator serves: listen=<address> and metrics=<address>");
+}
+
+// REQUIRES: the texts have been checked.
+void Take(const Texts& texts, CoordinatorFlags& flags) {
+  if (flags.metrics_address == kNoMetrics) flags.metrics_address.clear();
+  ParseStore(texts.store, &flags.store);
+  if (!texts.migrate_from.empty()) {
+    flags.migrate_from = flags.store;  // with its certificates
+    ParseStore(texts.migrate_from, &*flags.migrate_from);
+  }
+  absl::ParseDuration(texts.session_ttl, &flags.session_ttl);
+  absl::ParseDuration(texts.leader_ttl, &flags.leader_ttl);
+  flags.log_level = spdlog::level::from_str(texts.log_level);
 }
 
 }  // namespace
@@ -108,82 +204,21 @@ std::optional<int> ParseFlags(int argc, const char* const* argv, CoordinatorFlag
   CLI::App app("weft-coordinator: decides who may use which bytes of fabric-attached memory.");
   app.set_version_flag("--version", std::string("weft-coordinator ") + kVersion);
   app.set_config("--config", "", "A TOML or INI file with the same settings");
-
-  std::string store = flags->store.text();
-  std::string leader_ttl = absl::FormatDuration(flags->leader_ttl);
-  std::string ttl = absl::FormatDuration(flags->session_ttl);
-  std::string migrate_from;
-  std::string level = "info";
-  app.add_option("--store", store, "Where the state is kept")->check(kStore)->capture_default_str();
-  CLI::Option* etcd_cert =
-      app.add_option("--etcd-cert", flags->store.etcd_cert, "PEM certificate chain, for etcd");
-  CLI::Option* etcd_key = app.add_option("--etcd-key", flags->store.etcd_key, "PEM private key");
-  CLI::Option* etcd_ca =
-      app.add_option("--etcd-ca", flags->store.etcd_ca, "PEM certificates that sign etcd's");
-  etcd_cert->needs(etcd_key, etcd_ca);
-  etcd_key->needs(etcd_cert, etcd_ca);
-  app.add_option("--leader-ttl", leader_ttl,
-                 "With etcd: how long after the death of the leader another one takes over")
-      ->check(kLeaderTtl)
-      ->capture_default_str();
-  app.add_option("--advertise", flags->advertise,
-                 "With etcd: host:port under which others reach this coordinator; by default "
-                 "the first --listen");
-  app.add_option("--listen", flags->listen,
-                 "host:port or unix:PATH for the API; may be repeated; port 0: any")
-      ->capture_default_str();
-  app.add_option("--metrics-address", flags->metrics_address,
-                 "host:port for Prometheus, or none; port 0: any")
-      ->capture_default_str();
-  CLI::Option* cert = app.add_option("--tls-cert", flags->tls_cert, "PEM certificate chain");
-  CLI::Option* key = app.add_option("--tls-key", flags->tls_key, "PEM private key");
-  CLI::Option* ca =
-      app.add_option("--tls-ca", flags->tls_ca, "PEM certificates that sign the clients'");
-  cert->needs(key, ca);
-  key->needs(cert, ca);
-  ca->needs(cert, key);
-  app.add_flag("--insecure", flags->insecure,
-               "Allow addresses that other machines can reach without TLS");
-  app.add_option("--session-ttl", ttl, "The lease of a host; it renews at a third of it")
-      ->check(kTtl)
-      ->capture_default_str();
-  app.add_option("--remembered-requests", flags->remembered_requests,
-                 "How many requests of each caller are remembered by their ids; one that sends "
-                 "more in two minutes is refused (QUOTA)")
-      ->check(CLI::Range(1000, 100'000))
-      ->capture_default_str();
-  CLI::Option* restore =
-      app.add_option("--restore", flags->restore, "Make an empty --store of this backup, and exit");
-  app.add_option("--migrate-from", migrate_from,
-                 "Copy this store, which no coordinator may use, into an empty --store, and exit")
-      ->check(kStore)
-      ->excludes(restore);
-  CLI::Option* fence_config =
-      app.add_option("--fence-config", flags->fence_config,
-                     "JSON file that names the fence agent of each host that has one");
-  app.add_flag("--check-fence-agents", flags->check_fence_agents,
-               "Run the action \"monitor\" of each, say what came of it, and exit")
-      ->needs(fence_config);
-  app.add_option("--log-level", level)
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
-      ->capture_default_str();
-  app.add_option("--ready-file", flags->ready_file,
-                 "Written once the coordinator serves: listen=<address> and metrics=<address>");
+  Texts texts{.store = flags->store.text(),
+              .leader_ttl = absl::FormatDuration(flags->leader_ttl),
+              .session_ttl = absl::FormatDuration(flags->session_ttl)};
+  AddStoreOptions(app, *flags, texts);
+  AddServerOptions(app, *flags);
+  AddPolicyOptions(app, *flags, texts);
+  AddTaskOptions(app, *flags, texts);
+  AddProcessOptions(app, *flags, texts);
   RefuseOptionsAsValues(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsageError;
   }
-  if (flags->metrics_address == kNoMetrics) flags->metrics_address.clear();
-  ParseStore(store, &flags->store);
-  if (!migrate_from.empty()) {
-    flags->migrate_from = flags->store;  // with its certificates
-    ParseStore(migrate_from, &*flags->migrate_from);
-  }
-  absl::ParseDuration(ttl, &flags->session_ttl);
-  absl::ParseDuration(leader_ttl, &flags->leader_ttl);
-  flags->log_level = spdlog::level::from_str(level);
+  Take(texts, *flags);
   if (const std::string wrong = Contradiction(*flags); !wrong.empty()) {
     std::cerr << wrong << "\n";
     return kUsageError;

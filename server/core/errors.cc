@@ -9,6 +9,7 @@ namespace {
 
 constexpr char kReasonUrl[] = "weft.v1.Reason";
 constexpr char kLeaderUrl[] = "weft.v1.Leader";
+constexpr char kRetryDelayUrl[] = "weft.v1.RetryDelay";
 
 absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -40,6 +41,18 @@ absl::Status NotLeader(std::string_view leader) {
 std::string LeaderOf(const absl::Status& status) {
   const auto payload = status.GetPayload(kLeaderUrl);
   return payload ? std::string(*payload) : "";
+}
+
+absl::Status WithRetryDelay(absl::Status error, absl::Duration delay) {
+  error.SetPayload(kRetryDelayUrl, absl::Cord(absl::FormatDuration(delay)));
+  return error;
+}
+
+std::optional<absl::Duration> RetryDelayOf(const absl::Status& error) {
+  const auto payload = error.GetPayload(kRetryDelayUrl);
+  absl::Duration delay;
+  if (!payload || !absl::ParseDuration(std::string(*payload), &delay)) return std::nullopt;
+  return delay;
 }
 
 absl::Status Annotate(const absl::Status& status, std::string_view context) {

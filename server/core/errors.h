@@ -3,10 +3,12 @@
 #ifndef WEFT_SERVER_CORE_ERRORS_H_
 #define WEFT_SERVER_CORE_ERRORS_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "proto/weft/v1/errors.pb.h"
 
 namespace weft {
@@ -25,6 +27,13 @@ absl::Status NotLeader(std::string_view leader);
 
 // The address inside such an error; empty: there is none.
 std::string LeaderOf(const absl::Status& status);
+
+// `error`, and that another attempt is worth it after `delay`, which server/rpc turns into
+// google.rpc.RetryInfo.
+absl::Status WithRetryDelay(absl::Status error, absl::Duration delay);
+
+// The delay inside such an error; absent: it does not say.
+std::optional<absl::Duration> RetryDelayOf(const absl::Status& error);
 
 // `status` with `context` and ": " before its message; code and payloads stay.
 // An OK status stays as it is.

@@ -152,21 +152,40 @@ std::string Text(const v1::Device& device) {
                       device.data_bytes());
 }
 
-void CompareLabel(const State& state, const std::string& host, const DeviceState& device,
-                  const v1::LocalDevice& local, v1::CheckResponse& response) {
-  const v1::Device& record = device.record.device();
+// What `host` says of a device that the coordinator knows, and its label.
+struct LabelCheck {
+  const State& state;
+  const std::string& host;
+  const DeviceState& device;
+  const v1::LocalDevice& local;
+
+  const v1::Device& record() const { return device.record.device(); }
+};
+
+Finding About(const LabelCheck& check) {
   Finding finding;
-  finding.resource = record.name();
-  finding.host = host;
-  const std::string pool = PoolUuidOf(local);
-  const std::string wanted = WantedPoolUuid(state, device);
-  if (pool != wanted && record.foreign_pool_uuid().empty()) {
-    finding.kind = v1::LABEL_POOL;
-    finding.recorded = absl::StrCat("pool ", wanted);
-    finding.found = absl::StrCat("the label of ", local.dax_name(), " says pool ", pool);
-    finding.remedy = "have the host write the label anew";
-    Add(finding, response);
-  }
+  finding.resource = check.record().name();
+  finding.host = check.host;
+  return finding;
+}
+
+void ComparePool(const LabelCheck& check, v1::CheckResponse& response) {
+  const std::string pool = PoolUuidOf(check.local);
+  const std::string wanted = WantedPoolUuid(check.state, check.device);
+  if (pool == wanted || !check.record().foreign_pool_uuid().empty()) return;
+  Finding finding = About(check);
+  finding.kind = v1::LABEL_POOL;
+  finding.recorded = absl::StrCat("pool ", wanted);
+  finding.found = absl::StrCat("the label of ", check.local.dax_name(), " says pool ", pool);
+  finding.remedy = "have the host write the label anew";
+  Add(finding, response);
+}
+
+// Whether it is the device of the record, with what it held.
+bool CompareMemory(const LabelCheck& check, v1::CheckResponse& response) {
+  const auto& [state, host, device, local] = check;
+  const v1::Device& record = check.record();
+  Finding finding = About(check);
   finding.repair = v1::REPAIR_BY_HAND;
   const bool same_size = local.capacity_bytes() == record.capacity_bytes() &&
                          local.data_offset_bytes() == record.data_offset_bytes() &&
@@ -177,7 +196,7 @@ void CompareLabel(const State& state, const std::string& host, const DeviceState
     finding.found = absl::StrCat(local.dax_name(), " has ", Text(local));
     finding.remedy = "it is another device with a copied label: format it on that host";
     Add(finding, response);
-    return;
+    return false;
   }
   if (local.power_epoch() != record.power_epoch()) {
     finding.kind = v1::LABEL_POWER_EPOCH;
@@ -187,18 +206,23 @@ void CompareLabel(const State& state, const std::string& host, const DeviceState
     finding.remedy =
         "its contents are lost: delete its segments, remove it from its pool and format it";
     Add(finding, response);
-    return;
+    return false;
   }
+  return true;
+}
+
+void CompareAttachment(const LabelCheck& check, v1::CheckResponse& response) {
+  const auto& [state, host, device, local] = check;
+  Finding finding = About(check);
   const auto attachment = device.attachments.find(host);
   if (attachment == device.attachments.end()) {
     finding.kind = v1::DEVICE_UNKNOWN;
     finding.recorded = "the host is not known to have it";
     finding.found = absl::StrCat("it is ", local.dax_name());
-    finding.repair = v1::RESYNC_HOST;
-    finding.remedy.clear();
     Add(finding, response);
   } else if (attachment->second.attachment().state() == v1::ATTACHMENT_MISMATCH) {
     finding.kind = v1::DEVICE_OTHER_MEMORY;
+    finding.repair = v1::REPAIR_BY_HAND;
     finding.recorded = "one memory on all hosts";
     finding.found = absl::StrCat(local.dax_name(), ": ", attachment->second.attachment().detail());
     finding.remedy = "see how the host is connected; if it is a copy, format it";
@@ -221,7 +245,9 @@ void CompareDevices(const State& state, const std::string& host, const v1::HostI
     there.insert(id);
     const auto device = state.devices.find(id);
     if (device != state.devices.end()) {
-      CompareLabel(state, host, device->second, local, response);
+      const LabelCheck check{state, host, device->second, local};
+      ComparePool(check, response);
+      if (CompareMemory(check, response)) CompareAttachment(check, response);
       continue;
     }
     Finding finding;

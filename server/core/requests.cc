@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
 #include "server/core/keys.h"
@@ -15,8 +14,6 @@ namespace weft {
 namespace {
 
 constexpr size_t kMaxRequestIdLength = 64;
-// The payload from which server/rpc/status.cc makes a google.rpc.RetryInfo.
-constexpr char kRetryDelayUrl[] = "weft.v1.RetryDelay";
 
 bool IsValidId(std::string_view id) {
   return id.size() <= kMaxRequestIdLength && std::all_of(id.begin(), id.end(), [](char c) {
@@ -81,12 +78,10 @@ absl::StatusOr<std::optional<std::string>> FindReply(const State& state, const C
   const RequestLog& log = state.requests.at(full);
   const absl::Duration oldest_age = Age(context, log.by_time.begin()->first);
   if (oldest_age >= state.options.request_retention_min) return std::nullopt;  // KeepReply
-  absl::Status error = MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
-                                 absl::StrCat(full, " has sent ", log.by_id.size(),
-                                              " requests with ids lately: send fewer a second"));
-  const absl::Duration delay = state.options.request_retention_min - oldest_age;
-  error.SetPayload(kRetryDelayUrl, absl::Cord(absl::FormatDuration(delay)));
-  return error;
+  return WithRetryDelay(MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA,
+                                  absl::StrCat(full, " has sent ", log.by_id.size(),
+                                               " requests with ids lately: send fewer a second")),
+                        state.options.request_retention_min - oldest_age);
 }
 
 void KeepReply(State& state, const Context& context, const std::string& request_id,

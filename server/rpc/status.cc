@@ -1,6 +1,5 @@
 #include "server/rpc/status.h"
 
-#include "absl/strings/cord.h"
 #include "absl/strings/string_view.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -11,9 +10,6 @@ namespace {
 
 constexpr char kDomain[] = "weft";
 constexpr char kLeaderKey[] = "leader";
-// Of an error that passes with time, and where core says when.
-constexpr char kRetryDelayUrl[] = "weft.v1.RetryDelay";
-constexpr char kRetryInfoUrl[] = "google.rpc.RetryInfo";
 
 // A queue of the coordinator drains in a fraction of the first; an election or a reload
 // takes longer.
@@ -23,10 +19,7 @@ constexpr absl::Duration kUnavailableDelay = absl::Milliseconds(200);
 absl::string_view ToAbsl(const std::string& text) { return {text.data(), text.size()}; }
 
 std::optional<absl::Duration> DelayFor(const absl::Status& status) {
-  if (const auto payload = status.GetPayload(kRetryDelayUrl)) {
-    absl::Duration delay;
-    if (absl::ParseDuration(std::string(*payload), &delay)) return delay;
-  }
+  if (const auto delay = RetryDelayOf(status)) return delay;
   if (ReasonOf(status) == v1::OVERLOADED) return kOverloadedDelay;
   if (!LeaderOf(status).empty()) return std::nullopt;
   if (absl::IsUnavailable(status)) return kUnavailableDelay;
@@ -106,18 +99,10 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
     result = MakeError(code, details.reason, status.error_message());
   }
   if (details.retry) {
-    result.SetPayload(kRetryInfoUrl, absl::Cord(details.retry->SerializeAsString()));
+    result = WithRetryDelay(result, absl::Seconds(details.retry->retry_delay().seconds()) +
+                                        absl::Nanoseconds(details.retry->retry_delay().nanos()));
   }
   return result;
-}
-
-std::optional<absl::Duration> RetryDelayOf(const absl::Status& status) {
-  const auto payload = status.GetPayload(kRetryInfoUrl);
-  if (!payload) return std::nullopt;
-  google::rpc::RetryInfo info;
-  if (!info.ParseFromString(std::string(*payload))) return std::nullopt;
-  return absl::Seconds(info.retry_delay().seconds()) +
-         absl::Nanoseconds(info.retry_delay().nanos());
 }
 
 std::string ResultName(const absl::Status& status) {

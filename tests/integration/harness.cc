@@ -223,6 +223,12 @@ absl::StatusOr<std::unique_ptr<sdk::RpcClient>> Cluster::ConnectLocal(sdk::Clien
       {.address = endpoint->grpc_address, .ticket = endpoint->ticket, .timeout = kPatience});
 }
 
+absl::StatusOr<v1::NodeStatus> Cluster::StatusOf(sdk::Client& client) {
+  auto local = ConnectLocal(client);
+  if (!local.ok()) return local.status();
+  return (*local)->Call(&v1::NodeService::Stub::GetNodeStatus, v1::GetNodeStatusRequest());
+}
+
 std::string Cluster::device_name(int index) const { return absl::StrCat("mem", index); }
 
 std::string Cluster::device_path(int index) const { return File(device_name(index)); }

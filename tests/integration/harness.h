@@ -16,6 +16,7 @@
 #include "client/sdk/admin/rpc_client.h"
 #include "client/sdk/weft.h"
 #include "proto/weft/v1/device.pb.h"
+#include "proto/weft/v1/node.pb.h"
 #include "server/core/types.h"
 #include "server/platform/linux/temp_dir.h"
 #include "tests/integration/process.h"
@@ -89,6 +90,8 @@ class Cluster {
   // An administrator's connection to a host's weftd: valid as long as `client`, which is
   // connected to it.
   static absl::StatusOr<std::unique_ptr<sdk::RpcClient>> ConnectLocal(sdk::Client& client);
+  // Of that weftd.
+  static absl::StatusOr<v1::NodeStatus> StatusOf(sdk::Client& client);
 
   std::string File(const std::string& name) const { return folder_.File(name); }
   std::string device_path(int index) const;

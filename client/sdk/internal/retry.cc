@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "server/core/errors.h"
-#include "server/rpc/status.h"
 
 namespace weft::sdk {
 

@@ -28,6 +28,18 @@ void CopyIdentity(const grpc::ServerContext& from, grpc::ClientContext& to) {
   }
 }
 
+// Has `coordinator` answer a daemon's call.
+template <typename Service, typename Request, typename Response>
+grpc::Status Forward(Service& coordinator,
+                     grpc::Status (Service::*method)(grpc::ClientContext*, const Request&,
+                                                     Response*),
+                     const grpc::ServerContext& context, const Request& request,
+                     Response* response) {
+  grpc::ClientContext onward;
+  CopyIdentity(context, onward);
+  return (coordinator.*method)(&onward, request, response);
+}
+
 }  // namespace
 
 class Relay::Link {
@@ -64,15 +76,11 @@ class Relay::Link {
     explicit Grants(Link& link) : stub_(link.channel_) {}
     grpc::Status AcquireGrant(grpc::ServerContext* context, const v1::AcquireGrantRequest* request,
                               v1::AcquireGrantResponse* response) override {
-      grpc::ClientContext onward;
-      CopyIdentity(*context, onward);
-      return stub_.AcquireGrant(&onward, *request, response);
+      return Forward(stub_, &v1::GrantService::Stub::AcquireGrant, *context, *request, response);
     }
     grpc::Status ReleaseGrant(grpc::ServerContext* context, const v1::ReleaseGrantRequest* request,
                               google::protobuf::Empty* response) override {
-      grpc::ClientContext onward;
-      CopyIdentity(*context, onward);
-      return stub_.ReleaseGrant(&onward, *request, response);
+      return Forward(stub_, &v1::GrantService::Stub::ReleaseGrant, *context, *request, response);
     }
 
    private:
@@ -84,9 +92,7 @@ class Relay::Link {
     explicit Devices(Link& link) : stub_(link.channel_) {}
     grpc::Status GetDevice(grpc::ServerContext* context, const v1::GetDeviceRequest* request,
                            v1::Device* response) override {
-      grpc::ClientContext onward;
-      CopyIdentity(*context, onward);
-      return stub_.GetDevice(&onward, *request, response);
+      return Forward(stub_, &v1::DeviceService::Stub::GetDevice, *context, *request, response);
     }
 
    private:

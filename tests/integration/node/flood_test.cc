@@ -208,14 +208,6 @@ class FloodTest : public testing::Test {
     EXPECT_TRUE(client.ok()) << client.status();
     return client.ok() ? *std::move(client) : nullptr;
   }
-  v1::NodeStatus Status(sdk::Client& client) {
-    auto local = Cluster::ConnectLocal(client);
-    EXPECT_TRUE(local.ok()) << local.status();
-    const auto status =
-        (*local)->Call(&v1::NodeService::Stub::GetNodeStatus, v1::GetNodeStatusRequest());
-    EXPECT_TRUE(status.ok()) << status.status();
-    return status.ok() ? *status : v1::NodeStatus();
-  }
   // Each within the client's time for a call.
   static void OpenUseClose(sdk::Client& client, std::byte value) {
     auto handle = client.Open("p/s", AccessMode::kReadWrite);
@@ -240,7 +232,8 @@ TEST_F(FloodTest, AFloodWithinAllLimitsCostsNobodyAnything) {
   ASSERT_NE(client, nullptr);
   const auto created = client->CreateSegment("p/s", kSize);
   ASSERT_TRUE(created.ok()) << created.status();
-  const std::string session = Status(*client).session_id();
+  const auto before = Cluster::StatusOf(*client);
+  ASSERT_TRUE(before.ok()) << before.status();
   const std::string log_before = cluster_.Log("host-a");
   const auto greedy = Connect();
   ASSERT_NE(greedy, nullptr);
@@ -263,7 +256,9 @@ TEST_F(FloodTest, AFloodWithinAllLimitsCostsNobodyAnything) {
   EXPECT_GT(answers, size_t{100} * kConnections);
   RecordProperty("answers", static_cast<int>(answers));
   RecordProperty("rounds", static_cast<int>(rounds));
-  EXPECT_EQ(Status(*client).session_id(), session);
+  const auto after = Cluster::StatusOf(*client);
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ(after->session_id(), before->session_id());
   const std::string log = cluster_.Log("host-a").substr(log_before.size());
   for (const char* const event : {" registered ", " disconnected ", " lease_expired "}) {
     EXPECT_THAT(log, testing::Not(testing::HasSubstr(event)));

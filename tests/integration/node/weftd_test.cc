@@ -151,14 +151,6 @@ class WeftdTest : public testing::Test {
         });
     ASSERT_TRUE(status.ok()) << status;
   }
-  v1::NodeStatus Status(sdk::Client& client) {
-    auto local = Cluster::ConnectLocal(client);
-    EXPECT_TRUE(local.ok()) << local.status();
-    const auto status =
-        (*local)->Call(&v1::NodeService::Stub::GetNodeStatus, v1::GetNodeStatusRequest());
-    EXPECT_TRUE(status.ok()) << status.status();
-    return status.ok() ? *status : v1::NodeStatus();
-  }
 
   Cluster cluster_;
   std::unique_ptr<sdk::Client> client_;
@@ -180,7 +172,9 @@ TEST_F(WeftdTest, ARestartDoesNotDisturbAMappingAndItsHandleGoesOn) {
   EXPECT_TRUE(refreshed.ok()) << refreshed;
   EXPECT_EQ(mapping->data()[0], std::byte{43});
   EXPECT_EQ(mapping->data()[kSize - 1], std::byte{42});
-  EXPECT_EQ(Status(*client_).handles(), 1u);
+  const auto status = Cluster::StatusOf(*client_);
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->handles(), 1u);
   EXPECT_EQ(Grants(), 1u);
 
   {
@@ -277,7 +271,9 @@ TEST_F(WeftdTest, GarbageEndsOneConnectionAndNothingElse) {
   no_hello.SendOpen("pools/p/segments/s");
   EXPECT_FALSE(no_hello.Receive().has_value());
   EXPECT_TRUE(handle->Refresh().ok());
-  EXPECT_EQ(Status(*client_).handles(), 1u);
+  const auto status = Cluster::StatusOf(*client_);
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->handles(), 1u);
 }
 
 TEST_F(WeftdTest, AClientOfANewerProtocolIsTold) {
