@@ -103,15 +103,6 @@ Extent FromProto(const v1::Extent& extent) {
   return {*device, ByteOffset(extent.offset_bytes()), ByteCount(extent.length_bytes())};
 }
 
-v1::Token ToProto(const Token& token) {
-  v1::Token proto;
-  proto.set_epoch(token.epoch);
-  proto.set_counter(token.counter);
-  return proto;
-}
-
-Token FromProto(const v1::Token& token) { return {token.epoch(), token.counter()}; }
-
 std::vector<Extent> ToExtents(const DeviceId& device, const ByteRanges& ranges) {
   std::vector<Extent> extents;
   for (const ByteRange& range : ranges) extents.push_back({device, range.offset, range.length});

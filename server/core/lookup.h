@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/core/state.h"
+#include "server/core/token_proto.h"
 
 namespace weft {
 
@@ -38,8 +39,6 @@ bool IsAlive(const State& state, const std::string& host);
 v1::Extent ToProto(const Extent& extent);
 // REQUIRES: it was made by ToProto.
 Extent FromProto(const v1::Extent& extent);
-v1::Token ToProto(const Token& token);
-Token FromProto(const v1::Token& token);
 
 std::vector<Extent> ToExtents(const DeviceId& device, const ByteRanges& ranges);
 

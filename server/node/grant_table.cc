@@ -5,12 +5,11 @@
 #include "absl/strings/str_cat.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
+#include "server/core/token_proto.h"
 #include "server/node/held_grants.h"
 
 namespace weft {
 namespace {
-
-Token TokenOf(const v1::Grant& grant) { return {grant.token().epoch(), grant.token().counter()}; }
 
 v1::GrantAssignment ToAssignment(const v1::AcquireGrantResponse& response) {
   v1::GrantAssignment assignment;
@@ -48,7 +47,7 @@ bool GrantTable::Upsert(const v1::GrantAssignment& assignment, uint64_t revision
   if (!SameRanges(grant.assignment, assignment)) ++grant.bad_version;
   grant.assignment = assignment;
   grant.revision = revision;
-  newest_token_ = std::max(newest_token_, TokenOf(assignment.grant()));
+  newest_token_ = std::max(newest_token_, FromProto(assignment.grant().token()));
   by_name_.emplace(grant.name(), id);
   Touch(id);
   return unasked;
@@ -70,7 +69,7 @@ GrantTable::Gone GrantTable::Apply(const v1::Assignments& assignments) {
     HostGrant& unasked = grants_.at(id);
     unasked.unclaimable = true;
     // One whose answer was lost, in this run or to the one before: nobody had it.
-    unasked.proved_free = knows_of_before && TokenOf(unasked.assignment.grant()) > newest;
+    unasked.proved_free = knows_of_before && FromProto(unasked.assignment.grant().token()) > newest;
   }
   std::vector<SegmentId> removed;
   for (const std::string& key : assignments.removals()) {
@@ -212,10 +211,10 @@ bool GrantTable::Adopt(const HandleKey& key, const std::string& user,
   }
   HostGrant& grant = it->second;
   const v1::Grant& proto = grant.assignment.grant();
-  const bool same = Token{claim.token().epoch(), claim.token().counter()} == TokenOf(proto) &&
-                    claim.generation() == grant.assignment.generation() &&
-                    claim.segment() == proto.segment() && claim.mode() <= proto.mode() &&
-                    !grant.releasing && !grant.unclaimable;
+  const bool same =
+      Token{claim.token().epoch(), claim.token().counter()} == FromProto(proto.token()) &&
+      claim.generation() == grant.assignment.generation() && claim.segment() == proto.segment() &&
+      claim.mode() <= proto.mode() && !grant.releasing && !grant.unclaimable;
   if (!same) return false;
   shares_.Take(user);
   handles_.emplace(key, Handle{segment, user, claim.mode()});
@@ -309,7 +308,7 @@ void GrantTable::Decide(SegmentId segment, HostGrant& grant, BootTime now, Grant
   }
   if (!connected_) return;
   grant.release_called = true;
-  grant.release_token = TokenOf(grant.assignment.grant());
+  grant.release_token = FromProto(grant.assignment.grant().token());
   StartReleasing(grant);
   actions.release.push_back(segment);
 }
@@ -376,7 +375,7 @@ void GrantTable::EndRelease(SegmentId segment, const v1::Token& token, bool rele
   if (it == grants_.end() || !it->second.release_called) return;
   HostGrant& grant = it->second;
   if (grant.release_token != Token{token.epoch(), token.counter()}) return;
-  const bool newer = TokenOf(grant.assignment.grant()) != grant.release_token;
+  const bool newer = FromProto(grant.assignment.grant().token()) != grant.release_token;
   if (released && !newer) {
     Forget(it);
     return;

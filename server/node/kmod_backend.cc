@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
-#include "server/core/names.h"
+#include "server/core/token_proto.h"
 #include "server/node/grant_devices.h"
 #include "server/node/kmod_runs.h"
 
@@ -21,9 +21,7 @@ std::string Text(const absl::Status& status) { return std::string(status.message
 
 SegmentId IdOf(const v1::GrantAssignment& grant) { return SegmentId(grant.grant().segment_id()); }
 
-Token TokenOf(const v1::GrantAssignment& grant) {
-  return {grant.grant().token().epoch(), grant.grant().token().counter()};
-}
+Token TokenOf(const v1::GrantAssignment& grant) { return FromProto(grant.grant().token()); }
 
 Access AccessOf(v1::AccessMode mode) {
   return mode == v1::READ_WRITE ? Access::kReadWrite : Access::kReadOnly;
@@ -35,12 +33,21 @@ std::string RecordName(SegmentId segment) { return absl::StrCat(segment.value())
 v1::GrantAssignment Unnamed(const KmodSegmentInfo& segment) {
   v1::GrantAssignment grant;
   grant.mutable_grant()->set_segment_id(segment.id.value());
-  grant.mutable_grant()->mutable_token()->set_epoch(segment.token.epoch);
-  grant.mutable_grant()->mutable_token()->set_counter(segment.token.counter);
+  *grant.mutable_grant()->mutable_token() = ToProto(segment.token);
   grant.mutable_grant()->set_mode(segment.mode == Access::kReadWrite ? v1::READ_WRITE
                                                                      : v1::READ_ONLY);
   grant.set_size_bytes(segment.size.value());
   return grant;
+}
+
+absl::StatusOr<std::map<DeviceId, KmodDeviceId>> LiveDevices(Kmod& kmod) {
+  const absl::StatusOr<std::vector<KmodDeviceInfo>> devices = kmod.ListDevices();
+  if (!devices.ok()) return devices.status();
+  std::map<DeviceId, KmodDeviceId> by_uuid;
+  for (const KmodDeviceInfo& device : *devices) {
+    if (!device.dead) by_uuid[device.uuid] = device.id;
+  }
+  return by_uuid;
 }
 
 }  // namespace
@@ -283,32 +290,22 @@ absl::Status KmodBackend::MakeLive(const v1::GrantAssignment& grant,
 
 absl::StatusOr<std::map<DeviceId, KmodDeviceId>> KmodBackend::Devices(
     const v1::GrantAssignment& grant) {
-  for (bool rescanned = false;; rescanned = true) {
-    const absl::StatusOr<std::vector<KmodDeviceInfo>> devices = kmod_.ListDevices();
-    if (!devices.ok()) return devices.status();
-    std::map<DeviceId, KmodDeviceId> by_uuid;
-    for (const KmodDeviceInfo& device : *devices) {
-      if (!device.dead) by_uuid[device.uuid] = device.id;
-    }
-    const absl::Status missing = CheckHasDevices(grant, by_uuid);
-    if (missing.ok()) return by_uuid;
-    if (rescanned) return missing;
-    // It may have been formatted a moment ago: looking takes it.
-    if (absl::StatusOr<bool> changed = catalog_.Rescan(); !changed.ok()) return changed.status();
-  }
+  absl::StatusOr<std::map<DeviceId, KmodDeviceId>> devices = LiveDevices(kmod_);
+  if (!devices.ok() || CheckHasDevices(grant, *devices).ok()) return devices;
+  // It may have been formatted a moment ago: looking takes it.
+  if (absl::Status s = catalog_.Rescan().status(); !s.ok()) return s;
+  devices = LiveDevices(kmod_);
+  if (!devices.ok()) return devices;
+  if (absl::Status s = CheckHasDevices(grant, *devices); !s.ok()) return s;
+  return devices;
 }
 
 absl::StatusOr<std::vector<KmodRun>> KmodBackend::RunsFrom(const v1::GrantAssignment& grant,
                                                            ByteCount from) {
   const absl::StatusOr<std::map<DeviceId, KmodDeviceId>> devices = Devices(grant);
   if (!devices.ok()) return devices.status();
-  for (const v1::Run& run : grant.runs()) {
-    for (const v1::Extent& extent : run.extents()) {
-      // Not one that came back and may be another: its segments were not on it.
-      const absl::Status usable = catalog_.Find(*ParseDeviceName(extent.device())).status();
-      if (!usable.ok()) return usable;
-    }
-  }
+  // Not one that came back and may be another: its segments were not on it.
+  if (absl::Status s = FindGrantDevices(catalog_, grant).status(); !s.ok()) return s;
   return ToKmodRuns(grant, *devices, from);
 }
 

@@ -2,15 +2,10 @@
 
 #include <algorithm>
 
+#include "server/core/token_proto.h"
+
 namespace weft {
 namespace {
-
-v1::Token ToProto(const Token& token) {
-  v1::Token proto;
-  proto.set_epoch(token.epoch);
-  proto.set_counter(token.counter);
-  return proto;
-}
 
 v1::KernelSegmentState ToProto(KmodState state) {
   switch (state) {

@@ -3,12 +3,10 @@
 #include <set>
 #include <utility>
 
+#include "server/core/token_proto.h"
+
 namespace weft {
 namespace {
-
-bool SameToken(const v1::Token& a, const v1::Token& b) {
-  return a.epoch() == b.epoch() && a.counter() == b.counter();
-}
 
 // Whether `b` is the work that `a` is, and not another under the same key.
 bool SameWork(const v1::Assignment& a, const v1::Assignment& b) {
@@ -16,9 +14,10 @@ bool SameWork(const v1::Assignment& a, const v1::Assignment& b) {
   switch (a.work_case()) {
     case v1::Assignment::kScrub:
       return a.scrub().scrub_id() == b.scrub().scrub_id() &&
-             SameToken(a.scrub().token(), b.scrub().token());
+             FromProto(a.scrub().token()) == FromProto(b.scrub().token());
     case v1::Assignment::kCopy:
-      return a.copy().id() == b.copy().id() && SameToken(a.copy().token(), b.copy().token());
+      return a.copy().id() == b.copy().id() &&
+             FromProto(a.copy().token()) == FromProto(b.copy().token());
     case v1::Assignment::kExchange:
       return a.exchange().step_id() == b.exchange().step_id();
     case v1::Assignment::kLabel:

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/core/names.h"
+#include "server/core/token_proto.h"
 #include "server/node/exchange.h"
 
 namespace weft {
@@ -205,9 +206,9 @@ void Worker::Submit(uint64_t job_id, const FillRun& run, uint64_t offset_bytes,
         absl::StatusOr<ScrubSource> source = SourceOf(deps_.catalog, work, done);
         absl::Status status = known.ok() ? source.status() : known.status();
         if (status.ok()) {
-          const Token token{TokenOf(work).epoch(), TokenOf(work).counter()};
           status = scrubber_->Submit({job_id, known->device, ByteOffset(offset_bytes),
-                                      ByteCount(length_bytes), token, *std::move(source)});
+                                      ByteCount(length_bytes), FromProto(TokenOf(work)),
+                                      *std::move(source)});
         }
         if (status.ok()) return;
         deps_.executor.Post([this, job_id, work, done, status] {
@@ -229,7 +230,11 @@ void Worker::TakeScrubReport(const ScrubReport& report) {
   if (it == fills_.end()) return;  // stopped
   FillRun& run = it->second;
   const uint64_t news = report.done.value() - run.counted;
-  run.work.has_copy() ? deps_.metrics.CountCopied(news) : deps_.metrics.CountScrubbed(news);
+  if (run.work.has_copy()) {
+    deps_.metrics.CountCopied(news);
+  } else {
+    deps_.metrics.CountScrubbed(news);
+  }
   run.counted = report.done.value();
   const uint64_t done = run.done_before + report.done.value();
   if (report.over || done - run.reported >= kReportBytes) {

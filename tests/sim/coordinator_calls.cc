@@ -12,10 +12,10 @@
 #include "server/core/pools.h"
 #include "server/core/quarantine.h"
 #include "server/core/segments.h"
+#include "server/core/token_proto.h"
 #include "server/rpc/calls.h"
 #include "server/rpc/identity.h"
 #include "tests/sim/coordinator_running.h"
-#include "tests/sim/token_text.h"
 #include "tests/sim/truth.h"
 
 namespace weft::sim {
@@ -72,7 +72,7 @@ void CoordinatorSim::Handle(const CallerClaims& claims, Method method, const std
           [&running, call, answer, status] {
             if (!status.ok()) return answer(OverGrpc(status));
             if constexpr (kHasToken<Reply>) {
-              running.machine.truth_.OnTokenLeaves(TokenOf(call->reply.grant().token()));
+              running.machine.truth_.OnTokenLeaves(FromProto(call->reply.grant().token()));
             }
             answer(call->reply.SerializeAsString());
           },

@@ -6,10 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
 #include "server/core/names.h"
+#include "server/core/token_proto.h"
 #include "server/rpc/session_conversation.h"
 #include "server/rpc/status.h"
 #include "tests/sim/coordinator_running.h"
-#include "tests/sim/token_text.h"
 #include "tests/sim/truth.h"
 
 namespace weft::sim {
@@ -101,9 +101,9 @@ class CoordinatorSim::Conversation final : public SessionConversation {
   void JudgeTokens(const v1::CoordinatorMessage& message) {
     Truth& truth = running_.machine.truth_;
     for (const v1::Assignment& one : message.assignments().upserts()) {
-      if (one.has_grant()) truth.OnTokenLeaves(TokenOf(one.grant().grant().token()));
-      if (one.has_scrub()) truth.OnTokenLeaves(TokenOf(one.scrub().token()));
-      if (one.has_copy()) truth.OnTokenLeaves(TokenOf(one.copy().token()));
+      if (one.has_grant()) truth.OnTokenLeaves(FromProto(one.grant().grant().token()));
+      if (one.has_scrub()) truth.OnTokenLeaves(FromProto(one.scrub().token()));
+      if (one.has_copy()) truth.OnTokenLeaves(FromProto(one.copy().token()));
     }
     if (world().logging()) {
       world().Log(running_.machine.name_, ": to \"", host(), "\": ", message.ShortDebugString());

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
+#include "server/core/token_proto.h"
 #include "server/node/fake_signatures.h"
 #include "server/node/kmod_backend.h"
 #include "server/node/kmod_dax.h"
@@ -62,9 +63,7 @@ class HostSim::Records final : public RecordDir {
     const auto record = records_.find(absl::StrCat(segment));
     v1::GrantAssignment grant;
     if (record == records_.end() || !grant.ParseFromString(record->second)) return false;
-    const v1::Token& recorded = grant.grant().token();
-    return std::pair(recorded.epoch(), recorded.counter()) >=
-           std::pair(token.epoch(), token.counter());
+    return FromProto(grant.grant().token()) >= FromProto(token);
   }
 
  private:

@@ -3,16 +3,14 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
-#include "server/core/check.h"
 #include "server/core/errors.h"
+#include "server/platform/kmod_scratch.h"
 #include "tests/sim/line_place.h"
 
 namespace weft::sim {
 namespace {
 
-constexpr uint64_t kUnit = kExtentUnit.value();
 constexpr ByteCount kPage{4096};
 // For what is zeroed before any token.
 constexpr Token kFormatToken{0, 1};
@@ -60,18 +58,18 @@ class SimDevice final : public Device {
     return Scrub(offset, length, kFormatToken);
   }
   absl::Status Scrub(ByteOffset offset, ByteCount length, Token token) override {
-    return WithScratch(offset, length, token, Access::kReadWrite,
+    return WithScratch(kmod_, {device_, offset, length}, token, Access::kReadWrite,
                        [&](SegmentId scratch, ByteOffset at) {
                          return kmod_.ZeroSegment(scratch, token, at, length);
                        });
   }
   absl::Status CopyOut(ByteOffset offset, absl::Span<uint8_t> out, Token token) override {
     return WithScratch(
-        offset, ByteCount(out.size()), token, Access::kReadOnly,
+        kmod_, {device_, offset, ByteCount(out.size())}, token, Access::kReadOnly,
         [&](SegmentId scratch, ByteOffset at) { return kmod_.ReadSegment(scratch, at, out); });
   }
   absl::Status CopyIn(ByteOffset offset, absl::Span<const uint8_t> bytes, Token token) override {
-    return WithScratch(offset, ByteCount(bytes.size()), token, Access::kReadWrite,
+    return WithScratch(kmod_, {device_, offset, ByteCount(bytes.size())}, token, Access::kReadWrite,
                        [&](SegmentId scratch, ByteOffset at) {
                          return kmod_.WriteSegment(scratch, token, at, bytes);
                        });
@@ -82,19 +80,6 @@ class SimDevice final : public Device {
   absl::StatusOr<UniqueFd> OpenForClient(Access) override { return Missing(info_.name); }
 
  private:
-  absl::Status WithScratch(ByteOffset offset, ByteCount length, Token token, Access access,
-                           absl::FunctionRef<absl::Status(SegmentId, ByteOffset)> body) {
-    WEFT_CHECK(length <= kMaxPiece, length.value());
-    const uint64_t begin = offset.value() / kUnit * kUnit;
-    const uint64_t end = (offset.value() + length.value() + kUnit - 1) / kUnit * kUnit;
-    const SegmentId scratch(kFirstScrubSegment | device_.value() << 40 | begin / kUnit);
-    const KmodRun run{{{device_, ByteOffset(begin), ByteCount(end - begin)}}, ByteCount(0)};
-    absl::Status created = kmod_.CreateSegment(scratch, token, access, {run});
-    if (!created.ok()) return created;
-    absl::Status done = body(scratch, ByteOffset(offset.value() - begin));
-    const absl::Status destroyed = kmod_.DestroySegment(scratch, token);
-    return done.ok() ? destroyed : done;
-  }
   absl::StatusOr<Memory*> Reach() {
     const auto it = kmod_.devices_.find(device_);
     if (it == kmod_.devices_.end() || it->second.info.dead) return Missing(info_.name);

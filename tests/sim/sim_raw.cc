@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/core/check.h"
+#include "server/core/token_proto.h"
 #include "tests/sim/line_place.h"
 
 namespace weft::sim {
@@ -53,7 +54,7 @@ HandleId SimRaw::Map(const v1::OpenReply& open, const std::vector<HandleId>& fil
   WEFT_CHECK(static_cast<size_t>(open.devices_size()) == files.size(), files.size());
   Mapping mapping;
   mapping.client = {Writer::Kind::kClient, host_, SegmentId(open.segment().id()),
-                    Token{open.token().epoch(), open.token().counter()}};
+                    FromProto(open.token())};
   mapping.access = open.mode() == v1::READ_WRITE ? Access::kReadWrite : Access::kReadOnly;
   mapping.files = files;
   for (const v1::Run& run : open.segment().runs()) {

@@ -6,6 +6,7 @@
 #include "absl/strings/strip.h"
 #include "server/core/keys.h"
 #include "server/core/names.h"
+#include "server/core/token_proto.h"
 #include "tests/sim/token_text.h"
 
 namespace weft::sim {
@@ -107,9 +108,9 @@ void Truth::ApplyGrant(const std::string& key, const std::string* value) {
     return;
   }
   store::v1::GrantRecord& record = grants_[{segment, host}];
-  const Token before = TokenOf(record.grant().token());
+  const Token before = FromProto(record.grant().token());
   record.ParseFromString(*value);
-  const Token token = TokenOf(record.grant().token());
+  const Token token = FromProto(record.grant().token());
   const bool is_new = tokens_.insert(token).second;
   if (token == before) return;
   Token& newest = newest_grant_[OriginOf(segment)];
@@ -134,9 +135,9 @@ void Truth::ApplyScrub(const std::string& key, const std::string* value) {
   const bool gives_up_copy = before.has_copy() && !scrub.record.has_copy();
   if (!before.has_copy() && scrub.record.has_copy()) world_.Probe("copy begun");
   if (gives_up_copy) world_.Probe("copy given up");
-  const Token token = TokenOf(scrub.record.token());
+  const Token token = FromProto(scrub.record.token());
   tokens_.insert(token);
-  if (scrub.record.host().empty() || token == TokenOf(before.token())) return;
+  if (scrub.record.host().empty() || token == FromProto(before.token())) return;
   // Until it is told, a host that is to zero where it copied goes on with the copy.
   if (!gives_up_copy || scrub.record.host() != before.host()) scrub.since = token;
   Token& newest = newest_scrub_[id];
@@ -210,7 +211,7 @@ void Truth::ApplyAttachment(const std::string& key, const std::string* value) {
 
 bool Truth::IsHeld(SegmentId segment, const std::string& host, const Token& token) const {
   const auto grant = grants_.find({segment, host});
-  return grant != grants_.end() && TokenOf(grant->second.grant().token()) == token &&
+  return grant != grants_.end() && FromProto(grant->second.grant().token()) == token &&
          grant->second.grant().state() == v1::GRANT_ACTIVE && holdings_.contains({segment, host});
 }
 

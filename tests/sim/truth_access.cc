@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/token_proto.h"
 #include "tests/sim/token_text.h"
 #include "tests/sim/truth.h"
 
@@ -50,8 +51,8 @@ std::string Truth::WhyNot(const Writer& writer, bool write) const {
   if (writer.token < since->second) {
     return absl::StrCat("which it lost, and holds again since token ", Text(since->second));
   }
-  if (TokenOf(held.token()) < writer.token) {
-    return absl::StrCat("which it holds under the older token ", Text(TokenOf(held.token())));
+  if (FromProto(held.token()) < writer.token) {
+    return absl::StrCat("which it holds under the older token ", Text(FromProto(held.token())));
   }
   return write && held.mode() != v1::READ_WRITE ? "which it holds to read only" : "";
 }
@@ -76,7 +77,7 @@ void Truth::JudgeScrub(const Memory& memory, const Writer& writer, uint64_t firs
     std::string why = "which is no scrub of it";
     if (owner->kind == Owner::Kind::kScrub) {
       const Scrub& scrub = scrubs_.at(owner->id);
-      const Token now = TokenOf(scrub.record.token());
+      const Token now = FromProto(scrub.record.token());
       const bool its = scrub.record.host() == writer.host;
       if (its && scrub.since <= writer.token && writer.token <= now) continue;
       if (its) why = absl::StrCat("which it has since token ", Text(scrub.since));

@@ -5,10 +5,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <fstream>
-
 #include "absl/strings/str_cat.h"
+#include "server/platform/linux/file_io.h"
 
 namespace weft {
 
@@ -38,13 +36,8 @@ void RaiseDescriptorLimit() {
 absl::Status WriteReadyFile(const std::string& path, const std::string& text) {
   if (path.empty()) return absl::OkStatus();
   const std::string temporary = absl::StrCat(path, ".", getpid());
-  std::ofstream file(temporary, std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file || rename(temporary.c_str(), path.c_str()) != 0) {
-    return absl::FailedPreconditionError(absl::StrCat("cannot write ", path));
-  }
-  return absl::OkStatus();
+  if (SwapFile(path, temporary, text) == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("cannot write ", path));
 }
 
 }  // namespace weft

@@ -1,8 +1,5 @@
 #include "server/platform/linux/dax_claim.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +12,7 @@
 #include "server/platform/linux/dax_driver.h"
 #include "server/platform/linux/dax_ranges.h"
 #include "server/platform/linux/errno_status.h"
+#include "server/platform/linux/file_io.h"
 #include "server/platform/linux/memory_blocks.h"
 
 namespace weft {
@@ -83,13 +81,8 @@ std::string RuleText(const std::string& resource, const std::string& program) {
 absl::StatusOr<bool> WriteRule(const std::string& path, const std::string& text) {
   if (ReadAll(path) == text) return false;
   // udev reads only *.rules.
-  const std::string temporary = absl::StrCat(path, ".new");
-  errno = 0;
-  std::ofstream file(temporary, std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file) return ErrnoError(errno != 0 ? errno : EIO, "write", temporary);
-  if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoError(errno, "rename", path);
+  const int error = SwapFile(path, absl::StrCat(path, ".new"), text);
+  if (error != 0) return ErrnoError(error, "write", path);
   return true;
 }
 

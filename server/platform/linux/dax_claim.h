@@ -14,9 +14,6 @@ namespace weft {
 
 // What the files with the rules begin with.
 inline constexpr char kClaimRulePrefix[] = "90-weft-";
-// What keeps claimed memory from use, and so its contents, until the rule comes.
-inline constexpr char kKeepOffline[] =
-    "start this host with memhp_default_state=offline on the kernel's command line";
 
 struct DaxClaimOptions {
   std::string sys = "/sys";

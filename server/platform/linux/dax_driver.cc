@@ -1,16 +1,12 @@
 #include "server/platform/linux/dax_driver.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <filesystem>
 #include <map>
 
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
 #include "server/platform/linux/errno_status.h"
-#include "server/platform/unique_fd.h"
+#include "server/platform/linux/file_io.h"
 
 namespace weft {
 namespace {
@@ -20,12 +16,9 @@ namespace fs = std::filesystem;
 constexpr char kUsualDriver[] = "device_dax";
 
 absl::Status Write(const std::string& path, const std::string& name) {
-  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd.valid()) return ErrnoError(errno, "open", path);
-  if (write(fd.get(), name.data(), name.size()) == static_cast<ssize_t>(name.size())) {
-    return absl::OkStatus();
-  }
-  return ErrnoError(errno, "write", absl::StrCat(path, " (", name, ")"));
+  const int error = WriteWord(path, name);
+  if (error == 0) return absl::OkStatus();
+  return ErrnoError(error, "write", absl::StrCat(path, " (", name, ")"));
 }
 
 }  // namespace

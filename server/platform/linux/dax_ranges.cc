@@ -1,22 +1,16 @@
 #include "server/platform/linux/dax_ranges.h"
 
 #include <filesystem>
-#include <fstream>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
+#include "server/platform/linux/file_io.h"
 
 namespace weft {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string ReadWord(const fs::path& path) {
-  std::string word;
-  std::ifstream(path) >> word;
-  return word;
-}
 
 bool ReadAddress(const fs::path& path, uint64_t* address) {
   const std::string text = ReadWord(path);

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/platform/linux/dax_classify.h"
+#include "server/platform/linux/dax_driver.h"
 #include "server/platform/linux/errno_status.h"
 #include "server/platform/linux/numa.h"
 
@@ -18,18 +19,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr char kDaxBus[] = "/sys/bus/dax";
 constexpr char kNumaNodes[] = "/sys/devices/system/node";
 
 struct Unref {
   void operator()(daxctl_ctx* ctx) const { daxctl_unref(ctx); }
 };
-
-// The name of the driver bound to the device; empty without one.
-std::string DriverOf(const fs::path& sysfs) {
-  std::error_code error;
-  const fs::path target = fs::read_symlink(sysfs / "driver", error);
-  return error ? "" : target.filename().string();
-}
 
 // The nearest node that is online.
 int NearestNodeOf(const fs::path& sysfs) {
@@ -51,7 +46,7 @@ void SetNuma(daxctl_dev* dev, const fs::path& sysfs, DaxInfo* info) {
 DaxInfo Describe(daxctl_region* region, daxctl_dev* dev) {
   DaxInfo info;
   info.name = daxctl_dev_get_devname(dev);
-  const fs::path sysfs = fs::path("/sys/bus/dax/devices") / info.name;
+  const fs::path sysfs = fs::path(kDaxBus) / "devices" / info.name;
   info.kind = DeviceKind::kDevdax;
   info.path = absl::StrCat("/dev/", info.name);
   info.device_number = makedev(static_cast<unsigned>(daxctl_dev_get_major(dev)),
@@ -59,7 +54,7 @@ DaxInfo Describe(daxctl_region* region, daxctl_dev* dev) {
   info.size = ByteCount(daxctl_dev_get_size(dev));
   info.alignment = ByteCount(daxctl_dev_get_align(dev));
   SetNuma(dev, sysfs, &info);
-  info.driver = DriverOf(sysfs);
+  info.driver = BoundDriver(kDaxBus, info.name);
   info.mode = ModeOfDriver(info.driver);
   info.region = daxctl_region_get_devname(region);
   return info;

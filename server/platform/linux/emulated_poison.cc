@@ -1,15 +1,14 @@
 #include "server/platform/linux/emulated_poison.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <fstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
 #include "server/platform/linux/errno_status.h"
+#include "server/platform/linux/file_io.h"
 
 namespace weft {
 namespace {
@@ -36,14 +35,12 @@ absl::Status ClearEmulatedPoison(const std::string& device_path, const ByteRange
   if (Intersection(*bad, {cleared}).empty()) return absl::OkStatus();
   // Each daemon that shares the device has a file of its own under way.
   const std::string temporary = absl::StrCat(BadPath(device_path), ".", getpid());
-  std::ofstream file(temporary, std::ios::trunc);
+  std::string lines;
   for (const ByteRange& range : Difference(*bad, {cleared})) {
-    file << range.offset.value() << " " << range.length.value() << "\n";
+    absl::StrAppend(&lines, range.offset.value(), " ", range.length.value(), "\n");
   }
-  file.close();
-  if (!file) return ErrnoError(errno != 0 ? errno : EIO, "write", temporary);
-  if (rename(temporary.c_str(), BadPath(device_path).c_str()) == 0) return absl::OkStatus();
-  return ErrnoError(errno, "rename", temporary);
+  const int error = SwapFile(BadPath(device_path), temporary, lines);
+  return error == 0 ? absl::OkStatus() : ErrnoError(error, "write", BadPath(device_path));
 }
 
 }  // namespace weft

@@ -29,4 +29,8 @@ absl::Status ErrnoError(int error, std::string_view call, std::string_view objec
   }
 }
 
+absl::Status DiskError(int error, std::string_view call, std::string_view path) {
+  return absl::ErrnoToStatus(error, absl::StrCat(std::string(call), " ", std::string(path)));
+}
+
 }  // namespace weft

@@ -16,6 +16,9 @@ namespace weft {
 // reason. REQUIRES: error != 0.
 absl::Status ErrnoError(int error, std::string_view call, std::string_view object);
 
+// The same for a file on a disk, where EIO is not bad memory: Abseil's code, and no reason.
+absl::Status DiskError(int error, std::string_view call, std::string_view path);
+
 }  // namespace weft
 
 #endif  // WEFT_SERVER_PLATFORM_LINUX_ERRNO_STATUS_H_

@@ -1,8 +1,5 @@
 #include "server/platform/linux/kmod_device.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -11,8 +8,10 @@
 #include "client/sdk/cache_ops.h"
 #include "server/core/check.h"
 #include "server/core/errors.h"
+#include "server/platform/kmod_scratch.h"
 #include "server/platform/linux/bus_guard.h"
 #include "server/platform/linux/errno_status.h"
+#include "server/platform/linux/file_io.h"
 #include "server/platform/linux/mapped_window.h"
 
 namespace weft {
@@ -106,24 +105,8 @@ absl::Status KmodDevice::Zero(ByteOffset offset, ByteCount length) {
   return kmod_.ZeroSegment(kmod_.LabelSegment(device_.id), kLabelToken, *at, length);
 }
 
-absl::Status KmodDevice::WithScratch(ByteOffset offset, ByteCount length, Token token,
-                                     Access access,
-                                     absl::FunctionRef<absl::Status(SegmentId, ByteOffset)> body) {
-  WEFT_CHECK(length <= kMaxPiece, length.value());
-  const uint64_t unit = kExtentUnit.value();
-  const uint64_t begin = offset.value() / unit * unit;
-  const uint64_t end = (offset.value() + length.value() + unit - 1) / unit * unit;
-  const SegmentId scratch(kFirstScrubSegment | device_.id.value() << 40 | begin / unit);
-  const KmodRun run{{{device_.id, ByteOffset(begin), ByteCount(end - begin)}}, ByteCount(0)};
-  absl::Status created = kmod_.CreateSegment(scratch, token, access, {run});
-  if (!created.ok()) return created;
-  absl::Status done = body(scratch, ByteOffset(offset.value() - begin));
-  const absl::Status destroyed = kmod_.DestroySegment(scratch, token);
-  return done.ok() ? destroyed : done;
-}
-
 absl::Status KmodDevice::Scrub(ByteOffset offset, ByteCount length, Token token) {
-  return WithScratch(offset, length, token, Access::kReadWrite,
+  return WithScratch(kmod_, {device_.id, offset, length}, token, Access::kReadWrite,
                      [&](SegmentId scratch, ByteOffset at) {
                        return kmod_.ZeroSegment(scratch, token, at, length);
                      });
@@ -132,35 +115,24 @@ absl::Status KmodDevice::Scrub(ByteOffset offset, ByteCount length, Token token)
 // read(2) and write(2) of a segment's file go to the memory itself.
 
 absl::Status KmodDevice::CopyOut(ByteOffset offset, absl::Span<uint8_t> out, Token token) {
-  return WithScratch(offset, ByteCount(out.size()), token, Access::kReadOnly,
-                     [&](SegmentId scratch, ByteOffset at) -> absl::Status {
-                       const absl::StatusOr<UniqueFd> fd =
-                           kmod_.OpenSegment(scratch, token, Access::kReadOnly);
-                       if (!fd.ok()) return fd.status();
-                       for (size_t done = 0; done < out.size();) {
-                         const ssize_t size = pread(fd->get(), out.data() + done, out.size() - done,
-                                                    static_cast<off_t>(at.value() + done));
-                         if (size <= 0)
-                           return ErrnoError(size == 0 ? EIO : errno, "pread", info_.name);
-                         done += static_cast<size_t>(size);
-                       }
-                       return absl::OkStatus();
-                     });
+  return WithScratch(
+      kmod_, {device_.id, offset, ByteCount(out.size())}, token, Access::kReadOnly,
+      [&](SegmentId scratch, ByteOffset at) -> absl::Status {
+        const absl::StatusOr<UniqueFd> fd = kmod_.OpenSegment(scratch, token, Access::kReadOnly);
+        if (!fd.ok()) return fd.status();
+        const int error = ReadFully(fd->get(), out.data(), out.size(), at.value());
+        return error == 0 ? absl::OkStatus() : ErrnoError(error, "pread", info_.name);
+      });
 }
 
 absl::Status KmodDevice::CopyIn(ByteOffset offset, absl::Span<const uint8_t> bytes, Token token) {
   return WithScratch(
-      offset, ByteCount(bytes.size()), token, Access::kReadWrite,
+      kmod_, {device_.id, offset, ByteCount(bytes.size())}, token, Access::kReadWrite,
       [&](SegmentId scratch, ByteOffset at) -> absl::Status {
         const absl::StatusOr<UniqueFd> fd = kmod_.OpenSegment(scratch, token, Access::kReadWrite);
         if (!fd.ok()) return fd.status();
-        for (size_t done = 0; done < bytes.size();) {
-          const ssize_t size = pwrite(fd->get(), bytes.data() + done, bytes.size() - done,
-                                      static_cast<off_t>(at.value() + done));
-          if (size <= 0) return ErrnoError(size == 0 ? EIO : errno, "pwrite", info_.name);
-          done += static_cast<size_t>(size);
-        }
-        return absl::OkStatus();
+        const int error = WriteFully(fd->get(), bytes.data(), bytes.size(), at.value());
+        return error == 0 ? absl::OkStatus() : ErrnoError(error, "pwrite", info_.name);
       });
 }
 

@@ -49,10 +49,6 @@ class KmodDevice final : public Device {
   KmodDevice(Kmod& kmod, const KmodDeviceInfo& device, DaxInfo info, UniqueFd labels)
       : kmod_(kmod), device_(device), info_(std::move(info)), labels_(std::move(labels)) {}
 
-  // Runs `body` with a segment of the daemon's own around the range, and where the range is in
-  // it. It lives as long as that; the order of scrubs and copies is the coordinator's, by tokens.
-  absl::Status WithScratch(ByteOffset offset, ByteCount length, Token token, Access access,
-                           absl::FunctionRef<absl::Status(SegmentId, ByteOffset)> body);
   // Where the range is in the label segment.
   absl::StatusOr<ByteOffset> InLabels(ByteOffset offset, ByteCount length) const;
   absl::Status Touch(ByteOffset offset, ByteCount length, Access access,

@@ -1,34 +1,21 @@
 #include "server/platform/linux/memory_blocks.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/core/errors.h"
 #include "server/platform/linux/errno_status.h"
+#include "server/platform/linux/file_io.h"
 #include "server/platform/linux/interrupter.h"
-#include "server/platform/unique_fd.h"
 
 namespace weft {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr char kWayOut[] =
-    "restart this host with memhp_default_state=offline on the kernel's command line, and claim "
-    "the device then";
-
-std::string ReadWord(const fs::path& path) {
-  std::string word;
-  std::ifstream(path) >> word;
-  return word;
-}
 
 bool Within(const std::vector<PhysicalRange>& ranges, uint64_t begin, uint64_t last) {
   return std::any_of(ranges.begin(), ranges.end(), [&](const PhysicalRange& range) {
@@ -38,23 +25,16 @@ bool Within(const std::vector<PhysicalRange>& ranges, uint64_t begin, uint64_t l
 
 absl::Status SetState(const std::string& block, std::string_view state) {
   const std::string path = block + "/state";
-  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd.valid()) return ErrnoError(errno, "open", path);
-  if (write(fd.get(), state.data(), state.size()) == static_cast<ssize_t>(state.size())) {
-    return absl::OkStatus();
-  }
-  const int error = errno;
-  const std::string name = fs::path(block).filename();
-  std::string why;
-  if (error == EBUSY) {
-    why = absl::StrCat(name, " holds pages that cannot be moved: ", kWayOut);
-  } else if (error == EINTR) {
-    why = absl::StrCat(name, " holds pages that something has pinned (I/O, or a device's ",
-                       "registration): stop it and try again, or ", kWayOut);
-  } else {
-    return ErrnoError(error, "write", path);
-  }
-  return MakeError(absl::StatusCode::kFailedPrecondition, v1::IN_USE, why);
+  const int error = WriteWord(path, state);
+  if (error == 0) return absl::OkStatus();
+  if (error != EBUSY && error != EINTR) return ErrnoError(error, "write", path);
+  const char* const why = error == EBUSY
+                              ? "cannot be moved: "
+                              : "something has pinned (I/O, or a device's registration): stop it "
+                                "and try again, or ";
+  return MakeError(absl::StatusCode::kFailedPrecondition, v1::IN_USE,
+                   absl::StrCat(fs::path(block).filename().string(), " holds pages that ", why,
+                                kKeepOffline, ", and claim the device then"));
 }
 
 // What brings a block that is online now back for the same use.

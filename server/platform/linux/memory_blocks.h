@@ -13,6 +13,10 @@
 
 namespace weft {
 
+// What keeps claimed memory from use, and so its contents, until the claim's rule comes.
+inline constexpr char kKeepOffline[] =
+    "start this host with memhp_default_state=offline on the kernel's command line";
+
 // The directories in sysfs of the blocks within `ranges` that are in use as memory: dax_kmem
 // makes memory of whole blocks only, so one that is partly outside is of other memory.
 absl::StatusOr<std::vector<std::string>> FindOnlineBlocks(const std::string& sys,

@@ -108,8 +108,9 @@ absl::StatusOr<std::unique_ptr<PacketSocket>> PacketSocket::Listen(
   UniqueFd poll(epoll_create1(EPOLL_CLOEXEC));
   UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   UniqueFd reserve(eventfd(0, EFD_CLOEXEC));
-  if (!poll.valid() || !wake.valid() || !reserve.valid())
+  if (!poll.valid() || !wake.valid() || !reserve.valid()) {
     return ErrnoError(errno, "epoll_create", options.path);
+  }
   epoll_event event = {.events = EPOLLIN, .data = {.u64 = kListener}};
   WEFT_CHECK(epoll_ctl(poll.get(), EPOLL_CTL_ADD, listener->get(), &event) == 0, errno);
   event.data.u64 = kWake;

@@ -1,6 +1,5 @@
 #include "server/platform/linux/record_files.h"
 
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,17 +10,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/platform/linux/errno_status.h"
+#include "server/platform/linux/file_io.h"
 
 namespace weft {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-// Unlike ErrnoError: here EIO is a disk's, not bad memory.
-absl::Status DiskError(int error, const char* call, const std::string& path) {
-  return absl::ErrnoToStatus(error, absl::StrCat(call, " ", path));
-}
 
 absl::StatusOr<std::string> ReadWhole(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -65,13 +60,8 @@ absl::Status RecordFiles::Write(const std::string& name, const std::string& byte
   if (const absl::StatusOr<std::string> old = ReadWhole(path); old.ok() && *old == bytes) {
     return absl::OkStatus();
   }
-  const std::string temporary = absl::StrCat(directory_, "/.", name);
-  std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-  file << bytes;
-  file.close();
-  if (!file) return DiskError(errno != 0 ? errno : ENOSPC, "write", temporary);
-  if (rename(temporary.c_str(), path.c_str()) != 0) return DiskError(errno, "rename", path);
-  return absl::OkStatus();
+  const int error = SwapFile(path, absl::StrCat(directory_, "/.", name), bytes);
+  return error == 0 ? absl::OkStatus() : DiskError(error, "write", path);
 }
 
 absl::Status RecordFiles::Remove(const std::string& name) {

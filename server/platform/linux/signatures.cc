@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/platform/linux/errno_status.h"
+#include "server/platform/linux/file_io.h"
 #include "server/platform/unique_fd.h"
 
 namespace weft {
@@ -27,21 +28,12 @@ struct FreeProbe {
 };
 using Probe = std::unique_ptr<std::remove_pointer_t<blkid_probe>, FreeProbe>;
 
-absl::Status WriteAll(int fd, const std::vector<uint8_t>& bytes, uint64_t offset) {
-  for (size_t done = 0; done < bytes.size();) {
-    const ssize_t n =
-        pwrite(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
-    if (n < 0 && errno != EINTR) return ErrnoError(errno, "pwrite", "memfd");
-    if (n > 0) done += static_cast<size_t>(n);
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CopyRange(Device& device, uint64_t offset, uint64_t length, int fd,
                        std::vector<uint8_t>& bytes) {
   bytes.resize(length);
   if (absl::Status s = device.Read(ByteOffset(offset), absl::MakeSpan(bytes)); !s.ok()) return s;
-  return WriteAll(fd, bytes, offset);
+  const int error = WriteFully(fd, bytes.data(), bytes.size(), offset);
+  return error == 0 ? absl::OkStatus() : ErrnoError(error, "pwrite", "memfd");
 }
 
 // A sparse file as large as the device, with the device's bytes at both ends: libblkid
