@@ -48,8 +48,9 @@ absl::Status EnsureFileExists(const std::string& path) {
 absl::Status ReplaceFile(const std::string& path, std::string_view bytes) {
   const std::string temporary = absl::StrCat(path, ".", getpid());
   absl::Status status = WriteNewFile(temporary, bytes);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0)
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
     status = DiskError(errno, "rename", path);
+  }
   if (status.ok()) return SyncDirectory(DirectoryOf(path));
   unlink(temporary.c_str());
   return status;
