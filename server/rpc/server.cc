@@ -1,6 +1,7 @@
 #include "server/rpc/server.h"
 
 #include <grpc/grpc.h>
+#include <sys/socket.h>
 
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "grpcpp/security/tls_credentials_options.h"
 #include "grpcpp/server_builder.h"
 #include "server/core/errors.h"
+#include "server/platform/linux/listen.h"
 
 namespace weft {
 namespace {
@@ -25,7 +27,11 @@ constexpr size_t kMemoryQuotaBytes = size_t{512} << 20;
 // Finds a dead peer in 20 s; refuses one that pings more often than every 5 s.
 constexpr int kKeepaliveMs = 10'000;
 constexpr int kMinPingIntervalMs = 5'000;
+// A connection on which nothing comes is one of somebody's share.
+constexpr int kHandshakeMs = 10'000;
 constexpr unsigned kCertificateRefreshSeconds = 1;
+constexpr absl::string_view kUnix = "unix:";
+constexpr absl::string_view kAbstract = "unix-abstract:";
 
 absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -41,8 +47,7 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MutualTls(const TlsFile
 }
 
 bool IsUnix(std::string_view address) {
-  return absl::StartsWith(ToAbsl(address), "unix:") ||
-         absl::StartsWith(ToAbsl(address), "unix-abstract:");
+  return absl::StartsWith(ToAbsl(address), kUnix) || absl::StartsWith(ToAbsl(address), kAbstract);
 }
 
 absl::Status CheckAddresses(const ServerOptions& options) {
@@ -70,14 +75,49 @@ void SetLimits(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kMinPingIntervalMs);
-  // A second server on the same port is a mistake, not a way to share load.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
 }
 
-// `address` with the port that was bound.
-std::string BoundAddress(const std::string& address, int port) {
-  if (IsUnix(address)) return address;
-  return absl::StrCat(address.substr(0, address.rfind(':')), ":", port);
+struct Listening {
+  std::vector<UniqueFd> sockets;
+  // With the port that was bound.
+  std::string address;
+};
+
+absl::StatusOr<UniqueFd> ListenLocally(const std::string& address) {
+  UnixListenOptions options{.path = "", .type = SOCK_STREAM, .mode = {}, .group = {}};
+  const bool abstract = absl::StartsWith(address, kAbstract);
+  if (abstract) options.path = std::string(1, '\0');
+  options.path += address.substr(abstract ? kAbstract.size() : kUnix.size());
+  return ListenUnix(options);
+}
+
+absl::StatusOr<Listening> ListenAt(const std::string& address) {
+  Listening listening{.sockets = {}, .address = address};
+  if (IsUnix(address)) {
+    absl::StatusOr<UniqueFd> socket = ListenLocally(address);
+    if (!socket.ok()) return socket.status();
+    listening.sockets.push_back(*std::move(socket));
+    return listening;
+  }
+  absl::StatusOr<TcpListeners> tcp = ListenTcp(address);
+  if (!tcp.ok()) return tcp.status();
+  listening.sockets = std::move(tcp->sockets);
+  listening.address = absl::StrCat(address.substr(0, address.rfind(':')), ":", tcp->port);
+  return listening;
+}
+
+absl::Status CannotListen(const std::string& address, const absl::Status& why) {
+  const std::string text = absl::StrCat("cannot listen on ", address, ": ", why.message());
+  if (!absl::IsInvalidArgument(why)) return absl::FailedPreconditionError(text);
+  return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT, text);
+}
+
+std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> AddEntry(
+    grpc::ServerBuilder& builder, std::shared_ptr<grpc::ServerCredentials> credentials) {
+  return builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      std::move(credentials));
 }
 
 }  // namespace
@@ -102,23 +142,22 @@ absl::StatusOr<RunningServer> StartServer(const ServerOptions& options,
   grpc::ServerBuilder builder;
   SetLimits(builder);
   builder.SetMaxReceiveMessageSize(options.max_receive_bytes);
-  std::vector<int> ports(options.listen.size(), 0);
-  for (size_t i = 0; i < options.listen.size(); ++i) {
-    const std::string& address = options.listen[i];
-    builder.AddListeningPort(
-        address, IsUnix(address) ? grpc::InsecureServerCredentials() : tcp_credentials, &ports[i]);
+  const auto unix_server = AddEntry(builder, grpc::InsecureServerCredentials());
+  const auto tcp_server = AddEntry(builder, tcp_credentials);
+  RunningServer running;
+  std::vector<Entry> entries;
+  for (const std::string& address : options.listen) {
+    absl::StatusOr<Listening> listening = ListenAt(address);
+    if (!listening.ok()) return CannotListen(address, listening.status());
+    running.addresses.push_back(listening->address);
+    for (UniqueFd& socket : listening->sockets) {
+      entries.push_back({std::move(socket), IsUnix(address) ? unix_server : tcp_server});
+    }
   }
   for (grpc::Service* service : services) builder.RegisterService(service);
-
-  RunningServer running{.server = builder.BuildAndStart(), .addresses = {}};
-  for (size_t i = 0; i < ports.size(); ++i) {
-    if (running.server == nullptr || ports[i] == 0) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("cannot listen on ", options.listen[i],
-                       ": the address is in use, or not one of this machine"));
-    }
-    running.addresses.push_back(BoundAddress(options.listen[i], ports[i]));
-  }
+  running.server = builder.BuildAndStart();
+  if (running.server == nullptr) return absl::InternalError("gRPC does not start a server");
+  running.connections = std::make_unique<Connections>(std::move(entries), options.max_connections);
   SetServing(*running.server, false);
   return running;
 }

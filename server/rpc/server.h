@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "grpcpp/server.h"
+#include "server/rpc/connections.h"
 #include "server/rpc/tls_files.h"
 
 namespace weft {
@@ -26,20 +27,24 @@ struct ServerOptions {
   // The greatest is a Register with all that a host may have, 16,384 grants and 512 devices, and
   // descriptions of 256 KiB: less than that.
   int max_receive_bytes = 1 << 20;
+  // Of all peers, who have a share each: users of unix sockets, and addresses of other machines. No
+  // more than a quarter of the descriptors that this process may have.
+  size_t max_connections = 8192;
 };
 
 struct RunningServer {
   std::unique_ptr<grpc::Server> server;
   // As ServerOptions::listen, with the ports that were bound.
   std::vector<std::string> addresses;
+  std::unique_ptr<Connections> connections;
 };
 
 // Whether only this machine can connect to `address`.
 bool IsLocalAddress(std::string_view address);
 
 // Starts to serve `services`, which outlive the server. Its health is NOT_SERVING.
-//   INVALID_ARGUMENT BAD_ARGUMENT: no address; or one that other machines can reach,
-//     without TLS and not allowed.
+//   INVALID_ARGUMENT BAD_ARGUMENT: no address; one that is none; or one that other machines can
+//     reach, without TLS and not allowed.
 //   FAILED_PRECONDITION: a certificate file cannot be read, or an address cannot be bound.
 absl::StatusOr<RunningServer> StartServer(const ServerOptions& options,
                                           const std::vector<grpc::Service*>& services);

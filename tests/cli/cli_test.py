@@ -188,7 +188,7 @@ class CoordinatorTest(CliTest):
             self.assertTrue(result.stdout.startswith(f"host-a: {said}"), result.stdout)
 
     def test_unreachable(self):
-        nowhere = ["--coordinator=unix:/nonexistent/c", "--socket=/nonexistent/s", "--timeout=50ms"]
+        nowhere = ["--coordinator=unix:/nonexistent/c", "--socket=/nonexistent/s", "--timeout=500ms"]
         self.assertIn("/nonexistent/c", self.fails(3, "UNREACHABLE", *nowhere, "pool", "list"))
         self.fails(3, "UNREACHABLE", *nowhere, "events", "--follow")
         self.fails(8, "UNREACHABLE", *nowhere, "fsck")

@@ -3,8 +3,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -12,15 +10,9 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "server/core/check.h"
 #include "server/platform/linux/errno_status.h"
-
-// Since Linux 6.16: whether a peer may send descriptors. To close one can block for as long as the
-// sender likes.
-#ifndef SO_PASSRIGHTS
-#define SO_PASSRIGHTS 83
-#endif
+#include "server/platform/linux/listen.h"
 
 namespace weft {
 namespace {
@@ -31,39 +23,6 @@ constexpr ConnectionId kWake = 1;
 // Between them the connections that ended are dropped, and clients heard.
 constexpr int kMaxAcceptsInARow = 16;
 constexpr size_t kFdCost = 4096;
-
-absl::StatusOr<sockaddr_un> AddressOf(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return ErrnoError(ENAMETOOLONG, "bind", path);
-  std::memcpy(address.sun_path, path.data(), path.size());
-  return address;
-}
-
-absl::StatusOr<UniqueFd> Bind(const PacketSocketOptions& options) {
-  const absl::StatusOr<sockaddr_un> address = AddressOf(options.path);
-  if (!address.ok()) return address.status();
-  UniqueFd listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!listener.valid()) return ErrnoError(errno, "socket", options.path);
-  // The daemon's lock on its state keeps a second one away: what is here is a leftover.
-  if (unlink(options.path.c_str()) != 0 && errno != ENOENT) {
-    return ErrnoError(errno, "unlink", options.path);
-  }
-  if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) != 0) {
-    return ErrnoError(errno, "bind", options.path);
-  }
-  if (chmod(options.path.c_str(), options.mode) != 0) {
-    return ErrnoError(errno, "chmod", options.path);
-  }
-  if (options.group && chown(options.path.c_str(), uid_t(-1), *options.group) != 0) {
-    return ErrnoError(errno, "chown", options.path);
-  }
-  // Connections inherit it. Not in older kernels, which close what clients send.
-  const int no = 0;
-  setsockopt(listener.get(), SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof(no));
-  if (listen(listener.get(), SOMAXCONN) != 0) return ErrnoError(errno, "listen", options.path);
-  return listener;
-}
 
 size_t CostOf(const std::string& packet, size_t fds) { return packet.size() + 64 + fds * kFdCost; }
 
@@ -103,7 +62,9 @@ PeerCredentials CredentialsOf(int socket) {
 
 absl::StatusOr<std::unique_ptr<PacketSocket>> PacketSocket::Listen(
     const PacketSocketOptions& options) {
-  absl::StatusOr<UniqueFd> listener = Bind(options);
+  // The daemon's lock on its state keeps a second one away: what is there is a leftover.
+  absl::StatusOr<UniqueFd> listener = ListenUnix(
+      {.path = options.path, .type = SOCK_SEQPACKET, .mode = options.mode, .group = options.group});
   if (!listener.ok()) return listener.status();
   UniqueFd poll(epoll_create1(EPOLL_CLOEXEC));
   UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));

@@ -1,0 +1,155 @@
+#include "server/rpc/connections.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/core/check.h"
+
+namespace weft {
+namespace {
+
+// Between them others have their turn.
+constexpr int kMaxAcceptsInARow = 64;
+// To look at one takes a microsecond or so: all are looked at only so often.
+constexpr absl::Duration kForgetInterval = absl::Microseconds(20);
+
+std::string UserOf(int socket) {
+  ucred credentials = {};
+  socklen_t size = sizeof(credentials);
+  WEFT_CHECK(getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0, errno);
+  return absl::StrCat("uid:", credentials.uid);
+}
+
+std::string Text(int family, const void* address) {
+  char text[INET6_ADDRSTRLEN] = {};
+  inet_ntop(family, address, text, sizeof(text));
+  return text;
+}
+
+std::string PeerOf(const in6_addr& address) {
+  if (IN6_IS_ADDR_V4MAPPED(&address)) return Text(AF_INET, &address.s6_addr[12]);
+  // A machine has all addresses of its network to choose from.
+  in6_addr network = address;
+  std::memset(&network.s6_addr[8], 0, 8);
+  return absl::StrCat(Text(AF_INET6, &network), "/64");
+}
+
+// Nothing: it has hung up already.
+std::optional<std::string> PeerOf(int socket) {
+  sockaddr_storage peer = {};
+  socklen_t size = sizeof(peer);
+  if (getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size) != 0) return std::nullopt;
+  if (peer.ss_family == AF_UNIX) return UserOf(socket);
+  if (peer.ss_family == AF_INET6) return PeerOf(reinterpret_cast<sockaddr_in6&>(peer).sin6_addr);
+  return Text(AF_INET, &reinterpret_cast<sockaddr_in&>(peer).sin_addr);
+}
+
+// Unique among the sockets there are; 0: the descriptor is none.
+ino_t InodeOf(int fd) {
+  struct stat there = {};
+  return fstat(fd, &there) == 0 && S_ISSOCK(there.st_mode) ? there.st_ino : 0;
+}
+
+size_t MaxDescriptors() {
+  rlimit limit = {};
+  WEFT_CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0, errno);
+  return limit.rlim_cur;
+}
+
+}  // namespace
+
+Connections::Connections(std::vector<Entry> entries, size_t most)
+    : entries_(std::move(entries)),
+      wake_(eventfd(0, EFD_CLOEXEC)),
+      reserve_(eventfd(0, EFD_CLOEXEC)),
+      shares_(std::min(most, MaxDescriptors() / 4)),
+      thread_([this] { Run(); }) {
+  WEFT_CHECK(wake_.valid() && reserve_.valid(), errno);
+}
+
+Connections::~Connections() {
+  const uint64_t one = 1;
+  WEFT_CHECK(write(wake_.get(), &one, sizeof(one)) == sizeof(one), errno);
+  thread_.join();
+}
+
+void Connections::Run() {
+  std::vector<pollfd> waited = {{.fd = wake_.get(), .events = POLLIN, .revents = 0}};
+  for (const Entry& entry : entries_) {
+    waited.push_back({.fd = entry.listener.get(), .events = POLLIN, .revents = 0});
+  }
+  for (;;) {
+    const int count = poll(waited.data(), waited.size(), -1);
+    WEFT_CHECK(count >= 0 || errno == EINTR, errno);
+    if (count < 0) continue;
+    if (waited[0].revents != 0) return;
+    for (size_t i = 0; i < entries_.size(); ++i) {
+      if (waited[i + 1].revents != 0) AcceptFrom(entries_[i]);
+    }
+  }
+}
+
+void Connections::AcceptFrom(const Entry& entry) {
+  for (int i = 0; i < kMaxAcceptsInARow; ++i) {
+    UniqueFd socket(accept4(entry.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket.valid()) {
+      if (errno == EMFILE || errno == ENFILE) TurnAway(entry.listener.get());
+      return;
+    }
+    if (!Admit(socket.get())) continue;
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+    parameters.listener_fd = entry.listener.get();
+    parameters.fd = socket.release();
+    entry.server->HandleNewConnection(&parameters);
+  }
+}
+
+bool Connections::Admit(int socket) {
+  const std::optional<std::string> peer = PeerOf(socket);
+  if (!peer.has_value()) return false;
+  if (!shares_.MayTake(*peer)) ForgetClosed();
+  if (!shares_.Take(*peer)) {
+    if (said_refused_.insert(*peer).second) spdlog::warn("connections_refused peer={}", *peer);
+    return false;
+  }
+  connections_.push_back({socket, InodeOf(socket), *peer});
+  return true;
+}
+
+void Connections::ForgetClosed() {
+  const absl::Time now = absl::Now();
+  if (absl::AbsDuration(now - forgotten_at_) < kForgetInterval * connections_.size()) return;
+  forgotten_at_ = now;
+  connections_.remove_if([this](const Connection& connection) {
+    if (InodeOf(connection.fd) == connection.inode) return false;
+    shares_.Return(connection.peer);
+    said_refused_.erase(connection.peer);
+    return true;
+  });
+}
+
+// Hangs up on the next peer, for which this process has no descriptor: left waiting it would wake
+// the loop for ever.
+void Connections::TurnAway(int listener) {
+  reserve_ = UniqueFd();
+  {
+    const UniqueFd peer(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+  }
+  reserve_ = UniqueFd(eventfd(0, EFD_CLOEXEC));
+}
+
+}  // namespace weft
