@@ -118,6 +118,12 @@ def report(kills, answer, options):
     return not late
 
 
+def end(*_):
+    """As an interrupt does: with everything removed. timeout(1) asks for it twice."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
+
+
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__,
@@ -133,8 +139,7 @@ def main():
     unknown = set((options.faults or "").split(",")) - {"", *FAULTS}
     if unknown or options.rounds < 1:
         parser.error(f"no such faults: {', '.join(unknown)}" if unknown else "no rounds")
-    # Ends as an interrupt does: with everything removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, end)
     folder = tempfile.mkdtemp(prefix="weft.")
     cluster = Cluster(options, folder)
     try:
