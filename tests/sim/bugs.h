@@ -104,6 +104,13 @@ inline const std::vector<BugName>& AllBugs() {
   return all;
 }
 
+// The bug of this name; none where there is no such bug.
+inline Bugs Plant(std::string_view name) {
+  Bugs bugs;
+  for (const BugName& bug : AllBugs()) bugs.*bug.flag = bug.name == name;
+  return bugs;
+}
+
 }  // namespace weft::sim
 
 #endif  // WEFT_TESTS_SIM_BUGS_H_

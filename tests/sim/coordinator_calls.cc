@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "google/protobuf/empty.pb.h"
 #include "server/core/devices.h"
@@ -42,32 +43,71 @@ void Spoil(const World& world, Request& request) {
   }
 }
 
+template <typename Result>
+struct ReplyFrom {
+  using Type = google::protobuf::Empty;
+};
+template <typename Reply>
+struct ReplyFrom<absl::StatusOr<Reply>> {
+  using Type = Reply;
+};
+
 }  // namespace
 
-void CoordinatorSim::Handle(const CallerClaims& claims, Method method, const std::string& bytes,
-                            Answer answer) {
-  if (running_ == nullptr) {
-    answer(NobodyListens());
-    return;
+// One call, until it is the process's command. `fn` is what core has for it.
+class CoordinatorSim::UnaryCall {
+ public:
+  UnaryCall(Running& running, Caller caller, const std::string& bytes, Answer answer)
+      : running_(running), caller_(std::move(caller)), bytes_(bytes), answer_(std::move(answer)) {}
+
+  template <typename Request, typename Result>
+  void Change(const char* name, Access access,
+              Result (*fn)(State&, const Context&, const Request&, Changes&)) {
+    ChangeAs<Request, Result>(name, access,
+                              [fn](State& s, const Context& c, const Caller&, const Request& r,
+                                   Changes& changes) { return fn(s, c, r, changes); });
   }
-  Running& running = *running_;
-  const absl::StatusOr<Caller> caller =
-      IdentifyCaller(Peer(), Claims{claims.host, claims.session, claims.principal});
-  if (!caller.ok()) {
-    answer(OverGrpc(caller.status()));
-    return;
+  // For the host whose daemon calls.
+  template <typename Request, typename Result>
+  void ChangeForHost(const char* name, Result (*fn)(State&, const Context&, const std::string&,
+                                                    const Request&, Changes&)) {
+    ChangeAs<Request, Result>(name, Access::kDaemon,
+                              [fn](State& s, const Context& c, const Caller& who, const Request& r,
+                                   Changes& changes) { return fn(s, c, who.host, r, changes); });
   }
-  // `make_body(request, reply)` gives the call's body.
-  const auto submit = [&]<typename Request, typename Reply>(CommandKind kind, Access access,
-                                                            Call<Request, Reply>, auto make_body) {
+  template <typename Request, typename Reply>
+  void Read(absl::StatusOr<Reply> (*fn)(const State&, const Request&)) {
+    Submit<Request, Reply>(
+        CommandKind::kConfirmed, Access::kEveryone, [fn](const Request* request, Reply* reply) {
+          return ReadBody(request, reply,
+                          [fn](const State& s, const Now&, const Request& r) { return fn(s, r); });
+        });
+  }
+
+ private:
+  template <typename Request, typename Result, typename Fn>
+  void ChangeAs(const char* name, Access access, Fn fn) {
+    using Reply = typename ReplyFrom<Result>::Type;
+    Submit<Request, Reply>(CommandKind::kMutation, access,
+                           [name, fn](const Request* request, Reply* reply) {
+                             return MutationBody(name, request, reply, fn);
+                           });
+  }
+
+  // `make_body(request, reply)` gives the command's body.
+  template <typename Request, typename Reply, typename MakeBody>
+  void Submit(CommandKind kind, Access access, MakeBody make_body) {
     auto call = std::make_shared<Call<Request, Reply>>();
-    call->request.ParseFromString(bytes);
-    Spoil(world_, call->request);
-    if (world_.logging()) {
-      world_.Log(name_, ": call of \"", claims.host, "\": ", call->request.GetDescriptor()->name(),
-                 " ", call->request.ShortDebugString());
+    call->request.ParseFromString(bytes_);
+    const World& world = running_.machine.world_;
+    Spoil(world, call->request);
+    if (world.logging()) {
+      world.Log(running_.machine.name_, ": call of \"", caller_.host,
+                "\": ", call->request.GetDescriptor()->name(), " ",
+                call->request.ShortDebugString());
     }
-    auto done = [&running, call, answer](const absl::Status& status) {
+    auto done = [&running = running_, call, answer = answer_](const absl::Status& status) {
+      const Bugs& bugs = running.machine.world_.bugs;
       running.Say(
           [&running, call, answer, status] {
             if (!status.ok()) return answer(OverGrpc(status));
@@ -76,93 +116,55 @@ void CoordinatorSim::Handle(const CallerClaims& claims, Method method, const std
             }
             answer(call->reply.SerializeAsString());
           },
-          kHasToken<Reply> ? running.machine.world_.bugs.token_before_durable
-                           : running.machine.world_.bugs.acknowledge_before_commit);
+          kHasToken<Reply> ? bugs.token_before_durable : bugs.acknowledge_before_commit);
     };
-    running.Submit(Lane::kRequest,
-                   ToCommand(*caller, access, kind, make_body(&call->request, &call->reply), done));
-  };
-  const auto mutation = [&]<typename Request, typename Reply>(const char* name, Access access,
-                                                              Call<Request, Reply> call, auto fn) {
-    submit(CommandKind::kMutation, access, call,
-           [&](auto* request, auto* reply) { return MutationBody(name, request, reply, fn); });
-  };
-  const auto read = [&]<typename Request, typename Reply>(Call<Request, Reply> call, auto fn) {
-    submit(CommandKind::kConfirmed, Access::kEveryone, call,
-           [&](auto* request, auto* reply) { return ReadBody(request, reply, fn); });
-  };
-  using google::protobuf::Empty;
+    running_.Submit(Lane::kRequest, ToCommand(caller_, access, kind,
+                                              make_body(&call->request, &call->reply), done));
+  }
+
+  Running& running_;
+  const Caller caller_;
+  const std::string& bytes_;
+  const Answer answer_;
+};
+
+void CoordinatorSim::Handle(const CallerClaims& claims, Method method, const std::string& bytes,
+                            Answer answer) {
+  if (running_ == nullptr) return answer(NobodyListens());
+  const absl::StatusOr<Caller> caller =
+      IdentifyCaller(Peer(), Claims{claims.host, claims.session, claims.principal});
+  if (!caller.ok()) return answer(OverGrpc(caller.status()));
+  if (method == Method::kReleaseGrant && world_.bugs.ignore_releases) {
+    return answer(google::protobuf::Empty().SerializeAsString());
+  }
+  UnaryCall call(*running_, *caller, bytes, std::move(answer));
   switch (method) {
     case Method::kCreatePool:
-      mutation("CreatePool", Access::kAdmin, Call<v1::CreatePoolRequest, v1::Pool>(),
-               [](State& s, const Context& c, const Caller&, const v1::CreatePoolRequest& r,
-                  Changes& changes) { return CreatePool(s, c, r, changes); });
-      break;
+      return call.Change("CreatePool", Access::kAdmin, CreatePool);
     case Method::kCreateSegment:
-      mutation("CreateSegment", Access::kEveryone, Call<v1::CreateSegmentRequest, v1::Segment>(),
-               [](State& s, const Context& c, const Caller&, const v1::CreateSegmentRequest& r,
-                  Changes& changes) { return CreateSegment(s, c, r, changes); });
-      break;
+      return call.Change("CreateSegment", Access::kEveryone, CreateSegment);
     case Method::kGetSegment:
-      read(Call<v1::GetSegmentRequest, v1::Segment>(),
-           [](const State& s, const Now&, const v1::GetSegmentRequest& r) {
-             return GetSegment(s, r);
-           });
-      break;
+      return call.Read(GetSegment);
     case Method::kGrowSegment:
-      mutation("GrowSegment", Access::kEveryone, Call<v1::GrowSegmentRequest, v1::Segment>(),
-               [](State& s, const Context& c, const Caller&, const v1::GrowSegmentRequest& r,
-                  Changes& changes) { return GrowSegment(s, c, r, changes); });
-      break;
+      return call.Change("GrowSegment", Access::kEveryone, GrowSegment);
     case Method::kDeleteSegment:
-      mutation("DeleteSegment", Access::kEveryone, Call<v1::DeleteSegmentRequest, Empty>(),
-               [](State& s, const Context& c, const Caller&, const v1::DeleteSegmentRequest& r,
-                  Changes& changes) { return DeleteSegment(s, c, r, changes); });
-      break;
+      return call.Change("DeleteSegment", Access::kEveryone, DeleteSegment);
     case Method::kAcquireGrant:
-      mutation("AcquireGrant", Access::kDaemon,
-               Call<v1::AcquireGrantRequest, v1::AcquireGrantResponse>(),
-               [](State& s, const Context& c, const Caller& who, const v1::AcquireGrantRequest& r,
-                  Changes& changes) { return AcquireGrant(s, c, who.host, r, changes); });
-      break;
+      return call.ChangeForHost("AcquireGrant", AcquireGrant);
     case Method::kReleaseGrant:
-      if (world_.bugs.ignore_releases) return answer(Empty().SerializeAsString());
-      mutation("ReleaseGrant", Access::kDaemon, Call<v1::ReleaseGrantRequest, Empty>(),
-               [](State& s, const Context& c, const Caller& who, const v1::ReleaseGrantRequest& r,
-                  Changes& changes) { return ReleaseGrant(s, c, who.host, r, changes); });
-      break;
+      return call.ChangeForHost("ReleaseGrant", ReleaseGrant);
     case Method::kFenceHost:
-      mutation("FenceHost", Access::kAdmin, Call<v1::FenceHostRequest, v1::Host>(),
-               [](State& s, const Context& c, const Caller&, const v1::FenceHostRequest& r,
-                  Changes& changes) { return FenceHost(s, c, r, changes); });
-      break;
+      return call.Change("FenceHost", Access::kAdmin, FenceHost);
     case Method::kGetDevice:
-      read(Call<v1::GetDeviceRequest, v1::Device>(),
-           [](const State& s, const Now&, const v1::GetDeviceRequest& r) {
-             return GetDevice(s, r);
-           });
-      break;
+      return call.Read(GetDevice);
     case Method::kListDevices:
-      read(Call<v1::ListDevicesRequest, v1::ListDevicesResponse>(),
-           [](const State& s, const Now&, const v1::ListDevicesRequest& r) {
-             return ListDevices(s, r);
-           });
-      break;
+      return call.Read(ListDevices);
     case Method::kDrainDevice:
-      mutation("DrainDevice", Access::kAdmin, Call<v1::DrainDeviceRequest, v1::Device>(),
-               [](State& s, const Context& c, const Caller&, const v1::DrainDeviceRequest& r,
-                  Changes& changes) { return DrainDevice(s, c, r, changes); });
-      break;
+      return call.Change("DrainDevice", Access::kAdmin, DrainDevice);
     case Method::kUndrainDevice:
-      mutation("UndrainDevice", Access::kAdmin, Call<v1::UndrainDeviceRequest, v1::Device>(),
-               [](State& s, const Context& c, const Caller&, const v1::UndrainDeviceRequest& r,
-                  Changes& changes) { return UndrainDevice(s, c, r, changes); });
-      break;
+      return call.Change("UndrainDevice", Access::kAdmin, UndrainDevice);
     case Method::kClearPoison:
-      mutation("ClearPoison", Access::kAdmin, Call<v1::ClearPoisonRequest, v1::Device>(),
-               [](State& s, const Context& c, const Caller&, const v1::ClearPoisonRequest& r,
-                  Changes& changes) { return ClearPoison(s, c, r, changes); });
-      break;
+      return call.Change("ClearPoison", Access::kAdmin, ClearPoison);
   }
 }
 

@@ -72,6 +72,7 @@ class CoordinatorSim {
  private:
   struct Running;
   class Conversation;
+  class UnaryCall;
 
   // What the proof under way for the device would have read; empty: none.
   std::string NonceOf(const std::string& device) const;

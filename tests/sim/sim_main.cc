@@ -88,9 +88,7 @@ void Report(const Flags& flags, uint64_t seed, const RunResult& result) {
 Totals RunSome(const Flags& flags, uint64_t job, volatile uint64_t& current) {
   RunOptions options;
   options.workloads = flags.workloads;
-  for (const BugName& bug : AllBugs()) {
-    if (bug.name == flags.bug) options.bugs.*bug.flag = true;
-  }
+  options.bugs = Plant(flags.bug);
   if (flags.log) options.log_line = [](const std::string& line) { std::puts(line.c_str()); };
   Totals totals;
   const Stopwatch watch;
@@ -190,11 +188,16 @@ Totals RunInProcesses(const Flags& flags) {
   return totals;
 }
 
+template <typename Named>
+std::vector<std::string> NamesOf(const std::vector<Named>& all) {
+  std::vector<std::string> names;
+  for (const Named& each : all) names.emplace_back(each.name);
+  return names;
+}
+
 int List() {
-  for (const Workload& workload : AllWorkloads()) {
-    Say(absl::StrCat("workload ", std::string(workload.name)));
-  }
-  for (const BugName& bug : AllBugs()) Say(absl::StrCat("bug ", std::string(bug.name)));
+  for (const std::string& name : NamesOf(AllWorkloads())) Say(absl::StrCat("workload ", name));
+  for (const std::string& name : NamesOf(AllBugs())) Say(absl::StrCat("bug ", name));
   return 0;
 }
 
@@ -238,8 +241,10 @@ int main(int argc, char** argv) {
   app.add_option("--runs", flags.runs, "How many seeds");
   app.add_option("--jobs", flags.jobs, "In how many processes")->check(CLI::PositiveNumber);
   app.add_option("--workload", flags.workloads, "By name, instead of those the seed chooses")
+      ->check(CLI::IsMember(weft::sim::NamesOf(weft::sim::AllWorkloads())))
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--bug", flags.bug, "Plant this bug");
+  app.add_option("--bug", flags.bug, "Plant this bug")
+      ->check(CLI::IsMember(weft::sim::NamesOf(weft::sim::AllBugs())));
   app.add_flag("--log", flags.log, "Print what happens");
   app.add_flag("--list", flags.list, "List workloads and bugs");
   CLI11_PARSE(app, argc, argv);

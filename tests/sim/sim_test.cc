@@ -135,9 +135,7 @@ TEST_P(PlantedBugTest, IsCaught) {
   constexpr uint64_t kMostSeeds = 1000;
   RunOptions options;
   options.workloads = GetParam().workloads;
-  for (const BugName& bug : AllBugs()) {
-    if (bug.name == GetParam().name) options.bugs.*bug.flag = true;
-  }
+  options.bugs = Plant(GetParam().name);
   for (options.seed = 1; options.seed <= kMostSeeds; ++options.seed) {
     const RunResult result = Simulate(options);
     if (!IsCaught(GetParam(), result)) continue;
