@@ -113,11 +113,18 @@ absl::Status CannotListen(const std::string& address, const absl::Status& why) {
   return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT, text);
 }
 
-std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> AddEntry(
-    grpc::ServerBuilder& builder, std::shared_ptr<grpc::ServerCredentials> credentials) {
-  return builder.experimental().AddExternalConnectionAcceptor(
-      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-      std::move(credentials));
+// What gives a connection to the server that `builder` makes.
+auto AddAcceptor(grpc::ServerBuilder& builder,
+                 const std::shared_ptr<grpc::ServerCredentials>& credentials) {
+  std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor =
+      builder.experimental().AddExternalConnectionAcceptor(
+          grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
+  return [acceptor](int listener, UniqueFd connection) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+    parameters.listener_fd = listener;
+    parameters.fd = connection.release();
+    acceptor->HandleNewConnection(&parameters);
+  };
 }
 
 }  // namespace
@@ -142,22 +149,22 @@ absl::StatusOr<RunningServer> StartServer(const ServerOptions& options,
   grpc::ServerBuilder builder;
   SetLimits(builder);
   builder.SetMaxReceiveMessageSize(options.max_receive_bytes);
-  const auto unix_server = AddEntry(builder, grpc::InsecureServerCredentials());
-  const auto tcp_server = AddEntry(builder, tcp_credentials);
+  const auto take_unix = AddAcceptor(builder, grpc::InsecureServerCredentials());
+  const auto take_tcp = AddAcceptor(builder, tcp_credentials);
   RunningServer running;
-  std::vector<Entry> entries;
+  std::vector<AcceptLoop::Entrance> entrances;
   for (const std::string& address : options.listen) {
     absl::StatusOr<Listening> listening = ListenAt(address);
     if (!listening.ok()) return CannotListen(address, listening.status());
     running.addresses.push_back(listening->address);
     for (UniqueFd& socket : listening->sockets) {
-      entries.push_back({std::move(socket), IsUnix(address) ? unix_server : tcp_server});
+      entrances.push_back({std::move(socket), IsUnix(address) ? take_unix : take_tcp});
     }
   }
   for (grpc::Service* service : services) builder.RegisterService(service);
   running.server = builder.BuildAndStart();
   if (running.server == nullptr) return absl::InternalError("gRPC does not start a server");
-  running.connections = std::make_unique<Connections>(std::move(entries), options.max_connections);
+  running.accept_loop = std::make_unique<AcceptLoop>(std::move(entrances), options.max_connections);
   SetServing(*running.server, false);
   return running;
 }

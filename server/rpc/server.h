@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "grpcpp/server.h"
-#include "server/rpc/connections.h"
+#include "server/platform/linux/accept_loop.h"
 #include "server/rpc/tls_files.h"
 
 namespace weft {
@@ -36,7 +36,9 @@ struct RunningServer {
   std::unique_ptr<grpc::Server> server;
   // As ServerOptions::listen, with the ports that were bound.
   std::vector<std::string> addresses;
-  std::unique_ptr<Connections> connections;
+  // Gives it its connections: gRPC's own listeners take any number of them, and none ever again
+  // once the process had no descriptor left.
+  std::unique_ptr<AcceptLoop> accept_loop;
 };
 
 // Whether only this machine can connect to `address`.

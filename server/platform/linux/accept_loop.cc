@@ -1,4 +1,4 @@
-#include "server/rpc/connections.h"
+#include "server/platform/linux/accept_loop.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -72,8 +72,8 @@ size_t MaxDescriptors() {
 
 }  // namespace
 
-Connections::Connections(std::vector<Entry> entries, size_t most)
-    : entries_(std::move(entries)),
+AcceptLoop::AcceptLoop(std::vector<Entrance> entrances, size_t most)
+    : entrances_(std::move(entrances)),
       wake_(eventfd(0, EFD_CLOEXEC)),
       reserve_(eventfd(0, EFD_CLOEXEC)),
       shares_(std::min(most, MaxDescriptors() / 4)),
@@ -81,44 +81,42 @@ Connections::Connections(std::vector<Entry> entries, size_t most)
   WEFT_CHECK(wake_.valid() && reserve_.valid(), errno);
 }
 
-Connections::~Connections() {
+AcceptLoop::~AcceptLoop() {
   const uint64_t one = 1;
   WEFT_CHECK(write(wake_.get(), &one, sizeof(one)) == sizeof(one), errno);
   thread_.join();
 }
 
-void Connections::Run() {
+void AcceptLoop::Run() {
   std::vector<pollfd> waited = {{.fd = wake_.get(), .events = POLLIN, .revents = 0}};
-  for (const Entry& entry : entries_) {
-    waited.push_back({.fd = entry.listener.get(), .events = POLLIN, .revents = 0});
+  for (const Entrance& entrance : entrances_) {
+    waited.push_back({.fd = entrance.listener.get(), .events = POLLIN, .revents = 0});
   }
   for (;;) {
     const int count = poll(waited.data(), waited.size(), -1);
     WEFT_CHECK(count >= 0 || errno == EINTR, errno);
     if (count < 0) continue;
     if (waited[0].revents != 0) return;
-    for (size_t i = 0; i < entries_.size(); ++i) {
-      if (waited[i + 1].revents != 0) AcceptFrom(entries_[i]);
+    for (size_t i = 0; i < entrances_.size(); ++i) {
+      if (waited[i + 1].revents != 0) AcceptFrom(entrances_[i]);
     }
   }
 }
 
-void Connections::AcceptFrom(const Entry& entry) {
+void AcceptLoop::AcceptFrom(const Entrance& entrance) {
   for (int i = 0; i < kMaxAcceptsInARow; ++i) {
-    UniqueFd socket(accept4(entry.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    UniqueFd socket(
+        accept4(entrance.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket.valid()) {
-      if (errno == EMFILE || errno == ENFILE) TurnAway(entry.listener.get());
+      if (errno == EMFILE || errno == ENFILE) TurnAway(entrance.listener.get());
       return;
     }
     if (!Admit(socket.get())) continue;
-    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
-    parameters.listener_fd = entry.listener.get();
-    parameters.fd = socket.release();
-    entry.server->HandleNewConnection(&parameters);
+    entrance.take(entrance.listener.get(), std::move(socket));
   }
 }
 
-bool Connections::Admit(int socket) {
+bool AcceptLoop::Admit(int socket) {
   const std::optional<std::string> peer = PeerOf(socket);
   if (!peer.has_value()) return false;
   if (!shares_.MayTake(*peer)) ForgetClosed();
@@ -130,7 +128,7 @@ bool Connections::Admit(int socket) {
   return true;
 }
 
-void Connections::ForgetClosed() {
+void AcceptLoop::ForgetClosed() {
   const absl::Time now = absl::Now();
   if (absl::AbsDuration(now - forgotten_at_) < kForgetInterval * connections_.size()) return;
   forgotten_at_ = now;
@@ -144,7 +142,7 @@ void Connections::ForgetClosed() {
 
 // Hangs up on the next peer, for which this process has no descriptor: left waiting it would wake
 // the loop for ever.
-void Connections::TurnAway(int listener) {
+void AcceptLoop::TurnAway(int listener) {
   reserve_ = UniqueFd();
   {
     const UniqueFd peer(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
