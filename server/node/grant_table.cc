@@ -211,10 +211,10 @@ bool GrantTable::Adopt(const HandleKey& key, const std::string& user,
   }
   HostGrant& grant = it->second;
   const v1::Grant& proto = grant.assignment.grant();
-  const bool same =
-      Token{claim.token().epoch(), claim.token().counter()} == FromProto(proto.token()) &&
-      claim.generation() == grant.assignment.generation() && claim.segment() == proto.segment() &&
-      claim.mode() <= proto.mode() && !grant.releasing && !grant.unclaimable;
+  const bool same = FromProto(claim.token()) == FromProto(proto.token()) &&
+                    claim.generation() == grant.assignment.generation() &&
+                    claim.segment() == proto.segment() && claim.mode() <= proto.mode() &&
+                    !grant.releasing && !grant.unclaimable;
   if (!same) return false;
   shares_.Take(user);
   handles_.emplace(key, Handle{segment, user, claim.mode()});
@@ -374,7 +374,7 @@ void GrantTable::EndRelease(SegmentId segment, const v1::Token& token, bool rele
   const auto it = grants_.find(segment);
   if (it == grants_.end() || !it->second.release_called) return;
   HostGrant& grant = it->second;
-  if (grant.release_token != Token{token.epoch(), token.counter()}) return;
+  if (grant.release_token != FromProto(token)) return;
   const bool newer = FromProto(grant.assignment.grant().token()) != grant.release_token;
   if (released && !newer) {
     Forget(it);

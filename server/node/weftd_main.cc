@@ -3,7 +3,6 @@
 #include <grp.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -67,14 +66,14 @@ absl::Status MakeDir(const std::string& path) {
 absl::StatusOr<PacketSocketOptions> SocketOptions(const NodeFlags& flags) {
   PacketSocketOptions options;
   options.path = flags.socket_dir + "/weftd.sock";
-  options.mode = flags.socket_mode;
+  options.access.mode = flags.socket_mode;
   if (flags.socket_group.empty()) return options;
   const group* const found = getgrnam(flags.socket_group.c_str());
   if (found == nullptr) {
     return MakeError(absl::StatusCode::kInvalidArgument, v1::BAD_ARGUMENT,
                      absl::StrCat("there is no group ", flags.socket_group));
   }
-  options.group = found->gr_gid;
+  options.access.group = found->gr_gid;
   return options;
 }
 
@@ -105,16 +104,6 @@ absl::StatusOr<std::unique_ptr<prometheus::Exposer>> StartMetrics(
         absl::StrCat("cannot serve metrics on ", address, ": ", error.what(),
                      " (is the address in use? --metrics-address=none turns them off)"));
   }
-}
-
-// Lets the clients of the gRPC socket be those of the fd socket.
-absl::Status SetAccess(const PacketSocketOptions& like, const std::string& path) {
-  const uid_t same_user = static_cast<uid_t>(-1);
-  if (chmod(path.c_str(), like.mode) != 0 ||
-      (like.group && chown(path.c_str(), same_user, *like.group) != 0)) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot set who may use ", path));
-  }
-  return absl::OkStatus();
 }
 
 int Main(const NodeFlags& flags) {
@@ -200,13 +189,10 @@ int Main(const NodeFlags& flags) {
             {executor, blocking, clock, random, transport, **packets, catalog, backend, *metrics},
             events);
   if (absl::Status s = node.Start(); !s.ok()) return Fail("start_failed", s);
-  auto started =
-      LocalServer::Start(options.grpc_address, node, [&transport] { return transport.channel(); });
+  auto started = LocalServer::Start(options.grpc_address, socket_options->access, node,
+                                    [&transport] { return transport.channel(); });
   if (!started.ok()) return Fail("start_failed", started.status());
   local = *std::move(started);
-  if (absl::Status s = SetAccess(*socket_options, grpc_path); !s.ok()) {
-    return Fail("start_failed", s);
-  }
   spdlog::info("started version={} host={} backend={} coordinator={} socket={} metrics={}",
                kVersion, flags.host_id, v1::Backend_Name(flags.backend), transport.address(),
                socket_options->path, metrics_address);

@@ -15,7 +15,6 @@
 #include "grpcpp/security/tls_credentials_options.h"
 #include "grpcpp/server_builder.h"
 #include "server/core/errors.h"
-#include "server/platform/linux/listen.h"
 
 namespace weft {
 namespace {
@@ -27,8 +26,6 @@ constexpr size_t kMemoryQuotaBytes = size_t{512} << 20;
 // Finds a dead peer in 20 s; refuses one that pings more often than every 5 s.
 constexpr int kKeepaliveMs = 10'000;
 constexpr int kMinPingIntervalMs = 5'000;
-// A connection on which nothing comes is one of somebody's share.
-constexpr int kHandshakeMs = 10'000;
 constexpr unsigned kCertificateRefreshSeconds = 1;
 constexpr absl::string_view kUnix = "unix:";
 constexpr absl::string_view kAbstract = "unix-abstract:";
@@ -75,7 +72,6 @@ void SetLimits(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kMinPingIntervalMs);
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
 }
 
 struct Listening {
@@ -84,18 +80,15 @@ struct Listening {
   std::string address;
 };
 
-absl::StatusOr<UniqueFd> ListenLocally(const std::string& address) {
-  UnixListenOptions options{.path = "", .type = SOCK_STREAM, .mode = {}, .group = {}};
-  const bool abstract = absl::StartsWith(address, kAbstract);
-  if (abstract) options.path = std::string(1, '\0');
-  options.path += address.substr(abstract ? kAbstract.size() : kUnix.size());
-  return ListenUnix(options);
+std::string PathOf(const std::string& address) {
+  if (!absl::StartsWith(address, kAbstract)) return address.substr(kUnix.size());
+  return std::string(1, '\0') + address.substr(kAbstract.size());
 }
 
-absl::StatusOr<Listening> ListenAt(const std::string& address) {
+absl::StatusOr<Listening> ListenAt(const std::string& address, const SocketAccess& access) {
   Listening listening{.sockets = {}, .address = address};
   if (IsUnix(address)) {
-    absl::StatusOr<UniqueFd> socket = ListenLocally(address);
+    absl::StatusOr<UniqueFd> socket = ListenUnix(PathOf(address), SOCK_STREAM, access);
     if (!socket.ok()) return socket.status();
     listening.sockets.push_back(*std::move(socket));
     return listening;
@@ -149,12 +142,15 @@ absl::StatusOr<RunningServer> StartServer(const ServerOptions& options,
   grpc::ServerBuilder builder;
   SetLimits(builder);
   builder.SetMaxReceiveMessageSize(options.max_receive_bytes);
+  builder.AddChannelArgument(
+      GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+      static_cast<int>(absl::ToInt64Milliseconds(options.handshake_timeout)));
   const auto take_unix = AddAcceptor(builder, grpc::InsecureServerCredentials());
   const auto take_tcp = AddAcceptor(builder, tcp_credentials);
   RunningServer running;
   std::vector<AcceptLoop::Entrance> entrances;
   for (const std::string& address : options.listen) {
-    absl::StatusOr<Listening> listening = ListenAt(address);
+    absl::StatusOr<Listening> listening = ListenAt(address, options.access);
     if (!listening.ok()) return CannotListen(address, listening.status());
     running.addresses.push_back(listening->address);
     for (UniqueFd& socket : listening->sockets) {

@@ -11,8 +11,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "grpcpp/server.h"
 #include "server/platform/linux/accept_loop.h"
+#include "server/platform/linux/listen.h"
 #include "server/rpc/tls_files.h"
 
 namespace weft {
@@ -30,6 +32,10 @@ struct ServerOptions {
   // Of all peers, who have a share each: users of unix sockets, and addresses of other machines. No
   // more than a quarter of the descriptors that this process may have.
   size_t max_connections = 8192;
+  // One on which nothing is said for so long is closed.
+  absl::Duration handshake_timeout = absl::Seconds(10);
+  // Of unix sockets.
+  SocketAccess access;
 };
 
 struct RunningServer {

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,8 +35,10 @@ bool IsClosed(const UniqueFd& socket) {
 
 class ServerTest : public testing::Test {
  protected:
-  void Start(const std::string& address, size_t max_connections = 8) {
+  void Start(const std::string& address, size_t max_connections = 8,
+             absl::Duration handshake_timeout = absl::Minutes(1)) {
     ServerOptions options;
+    options.handshake_timeout = handshake_timeout;
     options.listen = {address};
     options.max_connections = max_connections;
     absl::StatusOr<RunningServer> running = StartServer(options, {});
@@ -103,6 +107,23 @@ TEST_F(ServerTest, UnixSocketsWithAndWithoutANameServe) {
   EXPECT_EQ(HealthNow(), kNotServing);
   Start("unix-abstract:weft-server-test-" + std::to_string(getpid()));
   EXPECT_EQ(HealthNow(), kNotServing);
+}
+
+TEST_F(ServerTest, ASilentConnectionIsClosed) {
+  Start("127.0.0.1:0", /*max_connections=*/8, absl::Milliseconds(50));
+  const UniqueFd silent = Dial();
+  while (!IsClosed(silent)) {  // until all that the server says at first is read
+  }
+}
+
+TEST_F(ServerTest, AnotherFileInTheSocketsPlaceIsLeftAlone) {
+  TempDir folder;
+  const std::string path = folder.File("precious");
+  std::ofstream(path) << "data";
+  ServerOptions options;
+  options.listen = {"unix:" + path};
+  EXPECT_EQ(StartServer(options, {}).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(std::filesystem::is_regular_file(path));
 }
 
 TEST_F(ServerTest, ANameServesAtItsAddresses) {

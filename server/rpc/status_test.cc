@@ -70,6 +70,14 @@ TEST(StatusTest, RetryDelayIsSentWhereARetryHelps) {
   EXPECT_EQ(delay(absl::StatusCode::kFailedPrecondition, v1::HELD), std::nullopt);
 }
 
+TEST(StatusTest, ADelayOfItsOwnIsPassedOn) {
+  const absl::Status error = WithRetryDelay(
+      MakeError(absl::StatusCode::kResourceExhausted, v1::QUOTA, ""), absl::Milliseconds(1500));
+  const absl::Status once = FromGrpcStatus(ToGrpcStatus(error));
+  EXPECT_EQ(RetryDelayOf(once), absl::Milliseconds(1500));
+  EXPECT_EQ(RetryDelayOf(FromGrpcStatus(ToGrpcStatus(once))), absl::Milliseconds(1500));
+}
+
 TEST(StatusTest, UnknownDoesNotCross) {
   EXPECT_EQ(ToGrpcStatus(absl::UnknownError("x")).error_code(), grpc::StatusCode::INTERNAL);
 }

@@ -24,15 +24,9 @@ namespace {
 
 // Between them others have their turn.
 constexpr int kMaxAcceptsInARow = 64;
+constexpr absl::Duration kSayInterval = absl::Seconds(1);
 // To look at one takes a microsecond or so: all are looked at only so often.
 constexpr absl::Duration kForgetInterval = absl::Microseconds(20);
-
-std::string UserOf(int socket) {
-  ucred credentials = {};
-  socklen_t size = sizeof(credentials);
-  WEFT_CHECK(getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0, errno);
-  return absl::StrCat("uid:", credentials.uid);
-}
 
 std::string Text(int family, const void* address) {
   char text[INET6_ADDRSTRLEN] = {};
@@ -53,7 +47,7 @@ std::optional<std::string> PeerOf(int socket) {
   sockaddr_storage peer = {};
   socklen_t size = sizeof(peer);
   if (getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &size) != 0) return std::nullopt;
-  if (peer.ss_family == AF_UNIX) return UserOf(socket);
+  if (peer.ss_family == AF_UNIX) return absl::StrCat("uid:", CredentialsOf(socket).uid);
   if (peer.ss_family == AF_INET6) return PeerOf(reinterpret_cast<sockaddr_in6&>(peer).sin6_addr);
   return Text(AF_INET, &reinterpret_cast<sockaddr_in&>(peer).sin_addr);
 }
@@ -75,10 +69,9 @@ size_t MaxDescriptors() {
 AcceptLoop::AcceptLoop(std::vector<Entrance> entrances, size_t most)
     : entrances_(std::move(entrances)),
       wake_(eventfd(0, EFD_CLOEXEC)),
-      reserve_(eventfd(0, EFD_CLOEXEC)),
       shares_(std::min(most, MaxDescriptors() / 4)),
       thread_([this] { Run(); }) {
-  WEFT_CHECK(wake_.valid() && reserve_.valid(), errno);
+  WEFT_CHECK(wake_.valid(), errno);
 }
 
 AcceptLoop::~AcceptLoop() {
@@ -105,12 +98,8 @@ void AcceptLoop::Run() {
 
 void AcceptLoop::AcceptFrom(const Entrance& entrance) {
   for (int i = 0; i < kMaxAcceptsInARow; ++i) {
-    UniqueFd socket(
-        accept4(entrance.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!socket.valid()) {
-      if (errno == EMFILE || errno == ENFILE) TurnAway(entrance.listener.get());
-      return;
-    }
+    UniqueFd socket = acceptor_.Accept(entrance.listener.get());
+    if (!socket.valid()) return;
     if (!Admit(socket.get())) continue;
     entrance.take(entrance.listener.get(), std::move(socket));
   }
@@ -121,7 +110,7 @@ bool AcceptLoop::Admit(int socket) {
   if (!peer.has_value()) return false;
   if (!shares_.MayTake(*peer)) ForgetClosed();
   if (!shares_.Take(*peer)) {
-    if (said_refused_.insert(*peer).second) spdlog::warn("connections_refused peer={}", *peer);
+    SayRefused(*peer);
     return false;
   }
   connections_.push_back({socket, InodeOf(socket), *peer});
@@ -135,19 +124,16 @@ void AcceptLoop::ForgetClosed() {
   connections_.remove_if([this](const Connection& connection) {
     if (InodeOf(connection.fd) == connection.inode) return false;
     shares_.Return(connection.peer);
-    said_refused_.erase(connection.peer);
     return true;
   });
 }
 
-// Hangs up on the next peer, for which this process has no descriptor: left waiting it would wake
-// the loop for ever.
-void AcceptLoop::TurnAway(int listener) {
-  reserve_ = UniqueFd();
-  {
-    const UniqueFd peer(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
-  }
-  reserve_ = UniqueFd(eventfd(0, EFD_CLOEXEC));
+void AcceptLoop::SayRefused(const std::string& peer) {
+  ++refused_;
+  const absl::Time now = absl::Now();
+  if (absl::AbsDuration(now - said_at_) < kSayInterval) return;
+  said_at_ = now;
+  spdlog::warn("connections_refused since_last={} peer={}", std::exchange(refused_, 0), peer);
 }
 
 }  // namespace weft

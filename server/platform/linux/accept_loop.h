@@ -8,13 +8,13 @@
 #include <cstddef>
 #include <functional>
 #include <list>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "server/core/shares.h"
+#include "server/platform/linux/acceptor.h"
 #include "server/platform/unique_fd.h"
 
 namespace weft {
@@ -47,17 +47,18 @@ class AcceptLoop {
   // False: the peer has its share.
   bool Admit(int socket);
   void ForgetClosed();
-  void TurnAway(int listener);
+  // Not of each: there can be any number.
+  void SayRefused(const std::string& peer);
 
   const std::vector<Entrance> entrances_;
   const UniqueFd wake_;
-  // A descriptor to be given up for TurnAway.
-  UniqueFd reserve_;
+  Acceptor acceptor_;
   Shares shares_;
   std::list<Connection> connections_;
   absl::Time forgotten_at_ = absl::InfinitePast();
-  // Peers whose refusal was logged.
-  std::set<std::string> said_refused_;
+  // Since it was said.
+  size_t refused_ = 0;
+  absl::Time said_at_ = absl::InfinitePast();
   std::thread thread_;
 };
 

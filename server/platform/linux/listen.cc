@@ -104,11 +104,10 @@ UniqueFd ListenAt(const addrinfo& at, bool alone) {
 
 }  // namespace
 
-absl::StatusOr<UniqueFd> ListenUnix(const UnixListenOptions& options) {
-  const std::string& path = options.path;
+absl::StatusOr<UniqueFd> ListenUnix(const std::string& path, int type, const SocketAccess& access) {
   const absl::StatusOr<UnixAddress> at = AddressOf(path);
   if (!at.ok()) return at.status();
-  UniqueFd listener(socket(AF_UNIX, options.type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  UniqueFd listener(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listener.valid()) return ErrnoError(errno, "socket", path);
   struct stat there = {};
   if (!at->abstract && lstat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode) &&
@@ -118,10 +117,10 @@ absl::StatusOr<UniqueFd> ListenUnix(const UnixListenOptions& options) {
   if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&at->address), at->size) != 0) {
     return ErrnoError(errno, "bind", path);
   }
-  if (options.mode && chmod(path.c_str(), *options.mode) != 0) {
+  if (access.mode && !at->abstract && chmod(path.c_str(), *access.mode) != 0) {
     return ErrnoError(errno, "chmod", path);
   }
-  if (options.group && chown(path.c_str(), uid_t(-1), *options.group) != 0) {
+  if (access.group && !at->abstract && chown(path.c_str(), uid_t(-1), *access.group) != 0) {
     return ErrnoError(errno, "chown", path);
   }
   // Connections inherit it. Not in older kernels, which close what clients send.

@@ -15,21 +15,18 @@
 
 namespace weft {
 
-struct UnixListenOptions {
-  // Beginning with a zero byte: of the abstract namespace. A socket that a dead process left there
-  // is replaced.
-  std::string path;
-  // SOCK_STREAM or SOCK_SEQPACKET.
-  int type = 0;
+struct SocketAccess {
   // Who may connect: whoever may write to the socket. Absent: as the umask says.
-  std::optional<mode_t> mode;
+  std::optional<mode_t> mode = {};
   // The group that owns the socket; absent: the process's.
-  std::optional<gid_t> group;
+  std::optional<gid_t> group = {};
 };
 
-// Who connects cannot send descriptors, where the kernel knows how to refuse them.
+// Of `type` SOCK_STREAM or SOCK_SEQPACKET. A socket that a dead process left at `path` is replaced;
+// one that begins with a zero byte is of the abstract namespace, and has no access to set. Who
+// connects cannot send descriptors, where the kernel knows how to refuse them.
 // Errors: the errno of a system call, with the path.
-absl::StatusOr<UniqueFd> ListenUnix(const UnixListenOptions& options);
+absl::StatusOr<UniqueFd> ListenUnix(const std::string& path, int type, const SocketAccess& access);
 
 struct TcpListeners {
   // One for each address of the host.

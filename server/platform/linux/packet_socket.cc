@@ -12,7 +12,6 @@
 
 #include "server/core/check.h"
 #include "server/platform/linux/errno_status.h"
-#include "server/platform/linux/listen.h"
 
 namespace weft {
 namespace {
@@ -51,33 +50,24 @@ int SendPacket(int socket, const std::string& packet, const std::vector<UniqueFd
   return 0;
 }
 
-PeerCredentials CredentialsOf(int socket) {
-  ucred credentials = {};
-  socklen_t size = sizeof(credentials);
-  WEFT_CHECK(getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0, errno);
-  return {credentials.pid, credentials.uid, credentials.gid};
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PacketSocket>> PacketSocket::Listen(
     const PacketSocketOptions& options) {
   // The daemon's lock on its state keeps a second one away: what is there is a leftover.
-  absl::StatusOr<UniqueFd> listener = ListenUnix(
-      {.path = options.path, .type = SOCK_SEQPACKET, .mode = options.mode, .group = options.group});
+  absl::StatusOr<UniqueFd> listener = ListenUnix(options.path, SOCK_SEQPACKET, options.access);
   if (!listener.ok()) return listener.status();
   UniqueFd poll(epoll_create1(EPOLL_CLOEXEC));
   UniqueFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  UniqueFd reserve(eventfd(0, EFD_CLOEXEC));
-  if (!poll.valid() || !wake.valid() || !reserve.valid()) {
+  if (!poll.valid() || !wake.valid()) {
     return ErrnoError(errno, "epoll_create", options.path);
   }
   epoll_event event = {.events = EPOLLIN, .data = {.u64 = kListener}};
   WEFT_CHECK(epoll_ctl(poll.get(), EPOLL_CTL_ADD, listener->get(), &event) == 0, errno);
   event.data.u64 = kWake;
   WEFT_CHECK(epoll_ctl(poll.get(), EPOLL_CTL_ADD, wake.get(), &event) == 0, errno);
-  return std::unique_ptr<PacketSocket>(new PacketSocket(
-      options, *std::move(listener), std::move(poll), std::move(wake), std::move(reserve)));
+  return std::unique_ptr<PacketSocket>(
+      new PacketSocket(options, *std::move(listener), std::move(poll), std::move(wake)));
 }
 
 void PacketSocket::Run(PacketHandler& handler) {
@@ -112,20 +102,10 @@ void PacketSocket::Stop() {
   WEFT_CHECK(write(wake_.get(), &one, sizeof(one)) == sizeof(one), errno);
 }
 
-void PacketSocket::TurnAway() {
-  close(reserve_.release());
-  UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  client = UniqueFd();
-  reserve_ = UniqueFd(eventfd(0, EFD_CLOEXEC));
-}
-
 void PacketSocket::Accept(PacketHandler& handler) {
   for (int i = 0; i < kMaxAcceptsInARow; ++i) {
-    UniqueFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!socket.valid()) {
-      if (errno == EMFILE || errno == ENFILE) TurnAway();
-      return;
-    }
+    UniqueFd socket = acceptor_.Accept(listener_.get());
+    if (!socket.valid()) return;
     const PeerCredentials peer = CredentialsOf(socket.get());
     ConnectionId id = 0;
     {

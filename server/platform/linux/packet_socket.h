@@ -3,12 +3,9 @@
 #ifndef WEFT_SERVER_PLATFORM_LINUX_PACKET_SOCKET_H_
 #define WEFT_SERVER_PLATFORM_LINUX_PACKET_SOCKET_H_
 
-#include <sys/types.h>
-
 #include <deque>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +13,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "server/platform/linux/acceptor.h"
+#include "server/platform/linux/listen.h"
 #include "server/platform/packet_server.h"
 #include "server/platform/unique_fd.h"
 
@@ -23,10 +22,7 @@ namespace weft {
 
 struct PacketSocketOptions {
   std::string path;
-  // Who may connect: whoever may write to the socket.
-  mode_t mode = 0666;
-  // The group that owns the socket; absent: the process's.
-  std::optional<gid_t> group;
+  SocketAccess access{.mode = 0666};
   // More than the handler has a use for: it can tell those beyond why they are turned away.
   size_t max_connections = 8192;
   // Kept for a client that does not read: bytes, of which a descriptor counts for 4 KiB. One
@@ -61,17 +57,12 @@ class PacketSocket final : public PacketServer {
     bool closing = false;
   };
 
-  PacketSocket(PacketSocketOptions options, UniqueFd listener, UniqueFd poll, UniqueFd wake,
-               UniqueFd reserve)
+  PacketSocket(PacketSocketOptions options, UniqueFd listener, UniqueFd poll, UniqueFd wake)
       : options_(std::move(options)),
         listener_(std::move(listener)),
         poll_(std::move(poll)),
-        wake_(std::move(wake)),
-        reserve_(std::move(reserve)) {}
+        wake_(std::move(wake)) {}
 
-  // Hangs up on the next client, for which this process has no descriptor: left waiting it
-  // would wake the loop for ever.
-  void TurnAway();
   void Accept(PacketHandler& handler) ABSL_LOCKS_EXCLUDED(mu_);
   // False: the connection is over.
   bool Receive(PacketHandler& handler, ConnectionId id) ABSL_LOCKS_EXCLUDED(mu_);
@@ -85,8 +76,7 @@ class PacketSocket final : public PacketServer {
   const UniqueFd listener_;
   const UniqueFd poll_;
   const UniqueFd wake_;
-  // A descriptor to be given up for TurnAway.
-  UniqueFd reserve_;
+  Acceptor acceptor_;
   std::string buffer_;
 
   absl::Mutex mu_;

@@ -226,9 +226,10 @@ class Impl final : public LocalServer {
     running_.server->Wait();
   }
 
-  absl::Status Listen(const std::string& address) {
+  absl::Status Listen(const std::string& address, const SocketAccess& access) {
     ServerOptions options;
     options.listen = {address};
+    options.access = access;
     options.max_receive_bytes = kMaxReceiveBytes;
     absl::StatusOr<RunningServer> running = StartServer(options, {&node_, &segments_});
     if (!running.ok()) return running.status();
@@ -247,9 +248,10 @@ class Impl final : public LocalServer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LocalServer>> LocalServer::Start(const std::string& address,
+                                                                const SocketAccess& access,
                                                                 LocalApi& api, ChannelFn channel) {
   auto server = std::make_unique<Impl>(api, std::move(channel));
-  if (absl::Status s = server->Listen(address); !s.ok()) return s;
+  if (absl::Status s = server->Listen(address, access); !s.ok()) return s;
   return server;
 }
 

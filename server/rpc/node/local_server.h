@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "grpcpp/channel.h"
+#include "server/platform/linux/listen.h"
 #include "server/rpc/node/local_api.h"
 
 namespace weft {
@@ -20,9 +21,11 @@ class LocalServer {
 
   virtual ~LocalServer() = default;
 
-  // Serves on `address` (`unix:<path>`) until Shutdown, which must come before destruction.
+  // Serves on `address` (`unix:<path>`), to whom `access` lets in, until Shutdown, which must come
+  // before destruction.
   // `channel` gives the one to the coordinator. Errors: as StartServer.
   static absl::StatusOr<std::unique_ptr<LocalServer>> Start(const std::string& address,
+                                                            const SocketAccess& access,
                                                             LocalApi& api, ChannelFn channel);
   // Ends the calls under way, and waits for it: the api still has to answer.
   virtual void Shutdown() = 0;

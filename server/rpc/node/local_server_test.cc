@@ -68,7 +68,7 @@ class LocalServerTest : public testing::Test {
  protected:
   LocalServerTest() {
     const std::string address = "unix:" + folder_.File("grpc.sock");
-    auto started = LocalServer::Start(address, api_, [] { return nullptr; });
+    auto started = LocalServer::Start(address, {}, api_, [] { return nullptr; });
     EXPECT_TRUE(started.ok()) << started.status();
     server_ = *std::move(started);
     channel_ = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
