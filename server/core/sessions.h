@@ -14,11 +14,12 @@
 
 namespace weft {
 
-// Newer ones are refused.
-inline constexpr uint32_t kSessionProtocolVersion = 1;
+// Newer ones are refused. 2: a session id is of one run of weftd, which relies on that; runs that
+// speak 1 do not, and lose nothing by it.
+inline constexpr uint32_t kSessionProtocolVersion = 2;
 
-// Begins a session, or goes on with one: the same boot within the lease keeps its id and
-// its grants. See SessionService.Connect for the errors; also
+// Begins a session, or goes on with one: the same boot within the lease keeps its grants, the same
+// run of weftd its id, too. See SessionService.Connect for the errors; also
 // FAILED_PRECONDITION IN_USE: a machine with another boot id holds the host id now.
 absl::StatusOr<v1::Registered> Register(State& state, const Context& context,
                                         const v1::Register& request, Changes& changes);

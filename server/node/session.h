@@ -19,7 +19,7 @@
 namespace weft {
 
 // What this daemon speaks.
-inline constexpr uint32_t kNodeProtocolVersion = 1;
+inline constexpr uint32_t kNodeProtocolVersion = 2;
 
 // Told by the session, on the executor.
 class SessionObserver {

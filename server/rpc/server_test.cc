@@ -116,6 +116,17 @@ TEST_F(ServerTest, ASilentConnectionIsClosed) {
   }
 }
 
+TEST_F(ServerTest, AUnixSocketLetsInWhomItIsMeantFor) {
+  TempDir folder;
+  const std::string path = folder.File("sock");
+  ServerOptions options;
+  options.listen = {"unix:" + path};
+  options.access.mode = 0620;
+  const absl::StatusOr<RunningServer> running = StartServer(options, {});
+  ASSERT_TRUE(running.ok()) << running.status();
+  EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms{0620});
+}
+
 TEST_F(ServerTest, AnotherFileInTheSocketsPlaceIsLeftAlone) {
   TempDir folder;
   const std::string path = folder.File("precious");

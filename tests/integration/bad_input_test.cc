@@ -153,7 +153,7 @@ TEST_F(RefusedTest, NewerDaemon) {
   const auto stream = stub->Connect(&context);
   v1::NodeMessage message;
   v1::Register& request = *message.mutable_register_();
-  request.set_protocol_version(2);
+  request.set_protocol_version(99);
   request.set_host_id("host-c");
   request.set_boot_id("boot");
   request.set_instance_id("instance");
